@@ -7,7 +7,8 @@ namespace {
 /// 2 to 4 bits: the value is (2q - 2^b + 1) / 2, half-integers without a zero point. 8 bits: q - 128.
 class IntCodec final : public Codec {
 public:
-  IntCodec(std::string name, unsigned width, unsigned columns) : Codec(std::move(name)), width(width), columns(columns) {}
+  IntCodec(std::string name, unsigned width, unsigned columns)
+      : Codec(std::move(name)), width(width), columns(columns) {}
 
   unsigned bits() const override { return width; }
   unsigned group() const override { return columns; }

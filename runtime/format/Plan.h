@@ -61,7 +61,7 @@ struct TokenPlan {
 
 struct PlanModel {
   uint32_t vocab = 0, hidden = 0, layers = 0, heads = 0, kvHeads = 0, headDim = 0, maxPositions = 0;
-  std::string cache = "bf16";            // or "f32"
+  std::string cache = "bf16";             // or "f32"
   std::optional<uint32_t> tokenizerVocab; // ids from here on are padding of the vocabulary
 
   bool operator==(const PlanModel &) const = default;
