@@ -1,0 +1,102 @@
+// One sequence of tokens going through a compiled model.
+#pragma once
+
+#include "runtime/exec/Device.h"
+#include "runtime/format/Artifact.h"
+
+#include <functional>
+#include <optional>
+
+namespace qlr {
+
+/// Bytes of each arena.
+struct MemoryNeed {
+  uint64_t weights = 0, cache = 0, workspace = 0, state = 0;
+  uint64_t total() const { return weights + cache + workspace + state; }
+};
+
+/// What running `plan` with a context of `context` tokens takes. `allLogits`: with the logits of every position.
+MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits);
+
+/// The longest context whose memoryNeed is within `available`; 0 when not even one token fits.
+uint32_t largestContext(const Plan &plan, uint64_t available, bool allLogits);
+
+/// The context to run with. `asked`: nothing = min(4096, the model's), 0 = the model's, bounded by memory. Throws Error
+/// naming the bytes needed and the largest context that fits, or the model's limit.
+uint32_t chooseContext(const Plan &plan, std::optional<uint32_t> asked, uint64_t available, bool allLogits,
+                       const std::string &file);
+
+struct SessionOptions {
+  std::string device = "host";
+  DeviceOptions deviceOptions;
+  std::optional<uint32_t> context; ///< as chooseContext's `asked`
+  bool allLogits = false;          ///< logits of every position can be had, instead of the last one's only
+};
+
+/// Runs the plans of an artifact on a device. All memory is taken at construction. Throws Error; a session that has
+/// thrown while running holds an undefined cache and must be reset().
+class Session {
+public:
+  /// Called with the position of the first row, the number of rows, and the logits, row after row, `stride` floats
+  /// apart. The memory is valid during the call.
+  using LogitsSink = std::function<void(uint32_t first, uint32_t rows, const float *logits, uint64_t stride)>;
+
+  Session(std::shared_ptr<const Artifact> artifact, const SessionOptions &options);
+
+  const Artifact &artifact() const { return *source; }
+  const Plan &plan() const { return source->plan(); }
+  Device &device() { return *runner; }
+  MemoryNeed memory() const { return need; }
+
+  uint32_t context() const { return capacity; }
+  uint32_t position() const { return used; }
+  uint32_t vocab() const { return plan().model.vocab; }
+
+  /// Forgets every token from `position` on.
+  void rewind(uint32_t position);
+  void reset() { rewind(0); }
+
+  /// Takes `ids` (at least one) into the cache, in pieces of 128, 8 and 1, and returns the logits of the last one,
+  /// valid until the next call. Refuses ids outside the vocabulary and more tokens than the context has room for.
+  /// `cancelled` is asked between pieces; when it says true, nothing is returned and position() says how far it came.
+  std::span<const float> append(std::span<const int32_t> ids, const std::function<bool()> &cancelled = {});
+
+  /// As append, handing over the logits of every position. Only with SessionOptions::allLogits.
+  void appendAll(std::span<const int32_t> ids, const LogitsSink &sink);
+
+  /// Bytes of weights that all launches so far have read, as the plan counts them.
+  uint64_t weightBytesRead() const { return weightBytes; }
+
+  /// The plan of `tokens` tokens that append uses; null when the artifact has none or it exceeds the context.
+  const TokenPlan *tokenPlan(uint32_t tokens) const;
+
+private:
+  struct Chunk {
+    const TokenPlan *plan;
+    unsigned handle;
+    uint64_t weightBytes;
+  };
+
+  const Chunk &chunkFor(size_t remaining) const;
+  std::span<const float> launch(const Chunk &chunk, std::span<const int32_t> ids);
+  void checkIds(std::span<const int32_t> ids) const;
+
+  std::shared_ptr<const Artifact> source;
+  std::unique_ptr<Device> runner;
+  MemoryNeed need;
+  bool allLogits;
+  uint32_t capacity = 0, used = 0;
+  uint64_t weightBytes = 0;
+  std::vector<Chunk> chunks; // largest first
+};
+
+/// Bytes of weights that one launch of `plan` reads.
+uint64_t weightBytesOf(const TokenPlan &plan);
+
+/// Floats from one row of logits to the next.
+uint64_t logitsStride(const Plan &plan);
+
+/// The position of the first infinity or NaN in `values`; nothing when all are finite.
+std::optional<size_t> findNonFinite(std::span<const float> values);
+
+} // namespace qlr
