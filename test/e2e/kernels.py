@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Every codec x rank x form x CPU level x chunk size against fp64, from a second definition of the formats (qlrformat.py).
+
+Probe: a one-layer model whose logits are one linear's output. Queries and keys are zero, so attention averages v; o_proj
+and the head are identities, the MLP is zero and the residual tiny: logits = norm(average of v(x') + tiny). Its error against
+exact activations is bounded by what the activations' precision allows.
+Whole: a one-layer model of nothing but compressed linears, against fp64 with activations rounded as the kernels round
+them: what remains is fp32 arithmetic.
+"""
+import concurrent.futures
+
+import numpy as np
+
+import qlrformat
+import qlrtest
+
+WIDTH, HEADS = 200, 5  # neither columns nor rows fill their last tile, block or strip; rotated in blocks of 8
+CODECS = [f"int{b}{g}" for b in (2, 3, 4, 8) for g in ("", "g32", "g64", "g128")]
+CODECS += [f"trellis{b}{w}" for b in (2, 3, 4) for w in ("", "w8")] + ["bf16", "f32"]
+RANKS = (0, 8, 32)
+BOUND = {0: 1e-5, 16: 1e-3, 8: 1.5e-2}
+TOKENS = 137  # one chunk of 128, of 8 and of 1
+BYTES = ["--target", "host", "--cache", "f32"]
+
+
+def bound(codec, rank):
+    codec = qlrformat.Codec(codec)
+    if codec.is_float and rank:
+        return BOUND[16]  # the factors are int4
+    return BOUND[codec.activation_bits]
+
+
+def probe(directory, codec, rank, seed):
+    config = qlrformat.base_config(WIDTH, WIDTH, 1, HEADS, HEADS, WIDTH)
+    layer = "model.layers.0."
+    attention = {f"{layer}self_attn.{p}_proj": qlrformat.Module(codec, rank) for p in "qkv"}
+    zero, one = np.zeros((WIDTH, WIDTH)), np.eye(WIDTH)
+    overrides = {layer + "self_attn.o_proj": one, layer + "mlp.gate_proj": zero, layer + "mlp.up_proj": zero,
+                 layer + "mlp.down_proj": zero, "lm_head": one,
+                 "model.embed_tokens": np.random.default_rng(seed).standard_normal((WIDTH, WIDTH)) * 2.0**-10}
+    for p in "qk":
+        name = f"{layer}self_attn.{p}_proj"
+        overrides[name] = zero
+        overrides[name + ".bias"] = np.zeros(WIDTH)
+    checkpoint = qlrformat.RandomCheckpoint(config, attention, seed=seed, overrides=overrides)
+    for p in "qk":
+        for part in ("q", "l"):
+            name = f"{layer}self_attn.{p}_proj.{part}.scales"
+            if name in checkpoint.tensors:
+                checkpoint.tensors[name] = qlrformat.Tensor.of(checkpoint.tensors[name].array() * 0)
+    return checkpoint.write(directory)
+
+
+def whole(directory, codec, rank, seed):
+    config = qlrformat.base_config(WIDTH, 172, 1, HEADS, 1, 300, theta=1e6)
+    names = [f"model.layers.0.{s}" for s in qlrformat.layer_shapes(config)] + ["model.embed_tokens", "lm_head"]
+    modules = {n: qlrformat.Module(codec, rank if "layers" in n else 0) for n in names}
+    return qlrformat.RandomCheckpoint(config, modules, seed=seed).write(directory)
+
+
+def relative(got, want):
+    return np.linalg.norm(got - want) / np.linalg.norm(want)
+
+
+class Kernels(qlrtest.Case):
+    def compiled(self, make, codec, rank, form, seed):
+        directory = self.tmp / f"{make.__name__}-{codec}-{rank}-{form}"
+        make(directory, codec, rank, seed)
+        artifact = directory / "m.qlr"
+        qlrtest.run("qlr", "compile", directory, *BYTES, "--form", form, "-o", artifact)
+        return directory, artifact
+
+    def logits(self, artifact, ids, chunk, level):
+        dump = artifact.with_suffix(f".{chunk}.{level}.f32")
+        qlrtest.run("qlr", "run", artifact, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 1, "--json",
+                    "--prefill-chunk", chunk, "--cpu-level", level, "--dump-logits", dump)
+        return np.fromfile(dump, np.float32)
+
+    def measure(self, make, codec, rank, form):
+        """{(level, chunk): relative error} of one artifact."""
+        seed = 1 + rank + sum(map(ord, codec))
+        directory, artifact = self.compiled(make, codec, rank, form, seed)
+        model = qlrformat.Model(directory)
+        ids = np.random.default_rng(seed).integers(0, min(model.config["vocab_size"], WIDTH), TOKENS)
+        want = model.logits(ids, exact=make is probe)
+        errors = {}
+        for level in qlrtest.cpu_levels():
+            for chunk, tokens in ((128, TOKENS), (8, 17), (1, 5)):
+                # Every position's logits, those of the prompt first.
+                got = self.logits(artifact, ids[:tokens], chunk, level)[:tokens * want.shape[1]]
+                errors[level, chunk] = relative(got.reshape(tokens, -1), want[:tokens])
+        return errors
+
+    def check(self, make, combinations, limit):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            jobs = {c: pool.submit(self.measure, make, *c) for c in combinations}
+            for (codec, rank, form), job in jobs.items():
+                with self.subTest(codec=codec, rank=rank, form=form):
+                    errors = job.result()
+                    allowed = limit(codec, rank)
+                    self.assertEqual({k: f"{e:.2e}" for k, e in errors.items() if not e <= allowed}, {},
+                                     f"allowed {allowed}")
+
+    def test_single_linear(self):
+        combinations = [(c, r, f) for c in CODECS for r in RANKS for f in ("fused", "unfused")]
+        self.check(probe, combinations, bound)
+
+    def test_whole_layer(self):
+        combinations = [(c, r, f) for c in CODECS for r, f in ((0, "fused"), (8, "fused"), (8, "unfused"))]
+        self.check(whole, combinations, lambda codec, rank: 2e-4)
+
+
+if __name__ == "__main__":
+    qlrtest.main()
