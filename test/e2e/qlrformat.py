@@ -55,7 +55,7 @@ def write_safetensors(path, tensors, metadata=None):
     for name, t in tensors.items():
         header[name] = {"dtype": t.dtype, "shape": list(t.shape), "data_offsets": [at, at + len(t.data)]}
         at += len(t.data)
-    text = json.dumps(header).encode()
+    text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(len(text) + 8) % 64)
     with open(path, "wb") as f:
         f.write(struct.pack("<Q", len(text)) + text)
@@ -301,7 +301,7 @@ def load_linear(tensors, metadata, quant, module, shape):
         linear.factors = Codec(entry["factors"])
         linear.l = part(module + ".l", linear.factors, rows, entry["rank"])
         linear.r = part(module + ".r", linear.factors, entry["rank"], columns)
-    linear.rotation = rotation_block(columns, entry.get("rotation", 0))
+    linear.rotation = entry.get("rotation", 0)
     if linear.rotation:
         linear.signs = unpack_signs(tensors[entry["input"] + ".signs"].array(), columns)
     return linear
@@ -387,7 +387,7 @@ class RandomCheckpoint:
             self._part(module + ".l", Codec(how.factors), rows, how.rank, how.rank**-0.5)
             self._part(module + ".r", Codec(how.factors), how.rank, columns, std)
         self.modules[module] = {"codec": how.codec, "shape": [rows, columns], "rank": how.rank, "factors": how.factors,
-                                "rotation": self.rotation if h else 0, "input": rotated_input if h else "",
+                                "rotation": h, "input": rotated_input if h else "",
                                 "source_hash": "0" * 16, "correlation": 1.0, "error": 0.0}
 
     def _part(self, name, codec, rows, columns, std):
