@@ -109,10 +109,11 @@ std::optional<std::string_view> Artifact::tokenizerFile(const std::string &name)
   return std::string_view(reinterpret_cast<const char *>(bytes.data()), bytes.size());
 }
 
-void Artifact::verifyTensors() const {
+void Artifact::verifyTensors(std::string_view prefix) const {
   std::vector<const TensorInfo *> order;
   for (const auto &[name, info] : file.tensors())
-    order.push_back(&info);
+    if (name.starts_with(prefix))
+      order.push_back(&info);
   std::atomic<size_t> next = 0;
   std::mutex mutex;
   const TensorInfo *wrong = nullptr;

@@ -13,6 +13,10 @@
 
 namespace qlr {
 
+/// The files of a model directory that an artifact carries where they exist.
+inline constexpr const char *tokenizerFileNames[] = {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                                                     "generation_config.json", "config.json"};
+
 class Artifact {
 public:
   /// How much open() verifies: the header's hash always; the tensors' hashes read the whole file (two threads).
@@ -33,8 +37,8 @@ public:
   /// A tokenizer file's text (`tokenizer.json`, `config.json`, ...); nothing when absent.
   std::optional<std::string_view> tokenizerFile(const std::string &name) const;
 
-  /// Checks the bytes of all tensors against their hashes.
-  void verifyTensors() const;
+  /// Checks the bytes of all tensors whose names start with `prefix` against their hashes.
+  void verifyTensors(std::string_view prefix = {}) const;
 
 private:
   SafetensorsFile file;
