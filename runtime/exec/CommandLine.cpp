@@ -4,6 +4,7 @@
 #include "runtime/format/Error.h"
 #include "runtime/format/MappedFile.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -34,9 +35,12 @@ void describeProgram(CLI::App &app, const std::string &verb, const std::string &
   app.get_formatter()->column_width(34);
 }
 
-std::optional<int> parseCommandLine(CLI::App &app, int argc, char **argv) {
+std::optional<int> parseCommandLine(CLI::App &app, std::vector<std::string> arguments) {
+  // CLI11 takes the arguments without the program's name, last one first.
+  arguments.erase(arguments.begin());
+  std::reverse(arguments.begin(), arguments.end());
   try {
-    app.parse(argc, argv);
+    app.parse(arguments);
   } catch (const CLI::Success &stop) {
     return app.exit(stop);
   } catch (const CLI::ParseError &error) {

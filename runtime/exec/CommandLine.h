@@ -1,6 +1,7 @@
 // What the programs of the runtime share on their command lines.
 #pragma once
 
+#include "runtime/exec/Main.h"
 #include "runtime/exec/Session.h"
 
 #include <CLI/CLI.hpp>
@@ -9,15 +10,11 @@
 
 namespace qlr {
 
-/// The body of every main: runs `command`, prints an Error as "error: ..." and turns it into exit code 1. Usage errors
-/// exit with 2.
-int runMain(const std::function<int()> &command);
-
 /// Adds --version, and makes the help speak of `qlr VERB`.
 void describeProgram(CLI::App &app, const std::string &verb, const std::string &what);
 
 /// Parses the command line. Returns the exit code where the program ends here (--help, --version, a usage error).
-std::optional<int> parseCommandLine(CLI::App &app, int argc, char **argv);
+std::optional<int> parseCommandLine(CLI::App &app, std::vector<std::string> arguments);
 
 /// Adds --device, --threads, --cpu-level, --memory-limit and, when `context`, --ctx-size. Call finish() after parsing.
 class SessionFlags {

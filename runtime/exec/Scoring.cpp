@@ -112,13 +112,13 @@ double logSumExp(std::span<const float> logits) {
   return top + std::log(sumOfExp(logits.data(), logits.size(), top));
 }
 
-double negativeLogLikelihood(std::span<const float> logits, int32_t token) {
-  return logSumExp(logits) - logits[static_cast<size_t>(token)];
+double negativeLogLikelihood(std::span<const float> logits, uint32_t token) {
+  return logSumExp(logits) - logits[token];
 }
 
-int32_t argMax(std::span<const float> logits) {
+uint32_t argMax(std::span<const float> logits) {
   float top = maximum(logits.data(), logits.size());
-  return static_cast<int32_t>(std::find(logits.begin(), logits.end(), top) - logits.begin());
+  return static_cast<uint32_t>(std::find(logits.begin(), logits.end(), top) - logits.begin());
 }
 
 Divergence compareLogits(std::span<const float> reference, std::span<const float> other) {

@@ -10,10 +10,10 @@ namespace qlr {
 double logSumExp(std::span<const float> logits);
 
 /// -log softmax(logits)[token].
-double negativeLogLikelihood(std::span<const float> logits, int32_t token);
+double negativeLogLikelihood(std::span<const float> logits, uint32_t token);
 
 /// The index of the largest value, the first of equals.
-int32_t argMax(std::span<const float> logits);
+uint32_t argMax(std::span<const float> logits);
 
 /// Two distributions over one vocabulary compared.
 struct Divergence {

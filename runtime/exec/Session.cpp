@@ -148,9 +148,9 @@ const Session::Chunk &Session::chunkFor(size_t remaining) const {
   return chunks.back();
 }
 
-void Session::checkIds(std::span<const int32_t> ids) const {
-  for (int32_t id : ids)
-    if (id < 0 || static_cast<uint32_t>(id) >= vocab())
+void Session::checkIds(std::span<const uint32_t> ids) const {
+  for (uint32_t id : ids)
+    if (id >= vocab())
       fail({.file = source->path(), .tensor = "token ids", .found = std::to_string(id),
             .expected = "0 to " + std::to_string(vocab() - 1)});
   if (ids.size() > capacity - used)
@@ -162,7 +162,7 @@ void Session::checkIds(std::span<const int32_t> ids) const {
                         : "this is the model's limit: shorten the text"});
 }
 
-std::span<const float> Session::launch(const Chunk &chunk, std::span<const int32_t> ids) {
+std::span<const float> Session::launch(const Chunk &chunk, std::span<const uint32_t> ids) {
   const PlanState &state = plan().state;
   const int32_t position = static_cast<int32_t>(used);
   runner->upload(Arena::State, state.position, std::as_bytes(std::span(&position, 1)));
@@ -184,7 +184,7 @@ std::span<const float> Session::launch(const Chunk &chunk, std::span<const int32
   return logits;
 }
 
-std::span<const float> Session::append(std::span<const int32_t> ids, const std::function<bool()> &cancelled) {
+std::span<const float> Session::append(std::span<const uint32_t> ids, const std::function<bool()> &cancelled) {
   checkIds(ids);
   std::span<const float> logits;
   while (!ids.empty()) {
@@ -198,7 +198,7 @@ std::span<const float> Session::append(std::span<const int32_t> ids, const std::
   return logits.empty() ? logits : logits.last(vocab());
 }
 
-void Session::appendAll(std::span<const int32_t> ids, const LogitsSink &sink) {
+void Session::appendAll(std::span<const uint32_t> ids, const LogitsSink &sink) {
   if (!allLogits)
     fail({.found = "a session with the last position's logits only", .expected = "one with all logits"});
   checkIds(ids);

@@ -59,10 +59,10 @@ public:
   /// Takes `ids` (at least one) into the cache, in pieces of 128, 8 and 1, and returns the logits of the last one,
   /// valid until the next call. Refuses ids outside the vocabulary and more tokens than the context has room for.
   /// `cancelled` is asked between pieces; when it says true, nothing is returned and position() says how far it came.
-  std::span<const float> append(std::span<const int32_t> ids, const std::function<bool()> &cancelled = {});
+  std::span<const float> append(std::span<const uint32_t> ids, const std::function<bool()> &cancelled = {});
 
   /// As append, handing over the logits of every position. Only with SessionOptions::allLogits.
-  void appendAll(std::span<const int32_t> ids, const LogitsSink &sink);
+  void appendAll(std::span<const uint32_t> ids, const LogitsSink &sink);
 
   /// Bytes of weights that all launches so far have read, as the plan counts them.
   uint64_t weightBytesRead() const { return weightBytes; }
@@ -78,8 +78,8 @@ private:
   };
 
   const Chunk &chunkFor(size_t remaining) const;
-  std::span<const float> launch(const Chunk &chunk, std::span<const int32_t> ids);
-  void checkIds(std::span<const int32_t> ids) const;
+  std::span<const float> launch(const Chunk &chunk, std::span<const uint32_t> ids);
+  void checkIds(std::span<const uint32_t> ids) const;
 
   std::shared_ptr<const Artifact> source;
   std::unique_ptr<Device> runner;

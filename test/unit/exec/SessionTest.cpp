@@ -23,14 +23,14 @@ protected:
     return Session(std::make_shared<Artifact>(Artifact::open(path)), options);
   }
 
-  static int32_t best(std::span<const float> logits) {
-    return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  static uint32_t best(std::span<const float> logits) {
+    return static_cast<uint32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
   }
 
-  static std::vector<int32_t> someIds(size_t count, uint32_t vocab) {
-    std::vector<int32_t> ids(count);
+  static std::vector<uint32_t> someIds(size_t count, uint32_t vocab) {
+    std::vector<uint32_t> ids(count);
     for (size_t i = 0; i < count; ++i)
-      ids[i] = static_cast<int32_t>((i * 31 + 7) % vocab);
+      ids[i] = static_cast<uint32_t>((i * 31 + 7) % vocab);
     return ids;
   }
 
@@ -44,7 +44,7 @@ TEST_F(SessionTest, appendAgreesWithTheModelForEveryChunking) {
     options.deviceOptions.threads = threads;
     Session session = open({}, options);
     for (size_t count : {1u, 7u, 8u, 9u, 127u, 128u, 129u, 300u}) {
-      std::vector<int32_t> ids = someIds(count, 97);
+      std::vector<uint32_t> ids = someIds(count, 97);
       session.reset();
       std::span<const float> logits = session.append(ids);
       ASSERT_EQ(logits.size(), 97u);
@@ -56,8 +56,8 @@ TEST_F(SessionTest, appendAgreesWithTheModelForEveryChunking) {
 
 TEST_F(SessionTest, decodeContinuesAndRewindForgets) {
   Session session = open();
-  std::vector<int32_t> ids = someIds(20, 97);
-  int32_t next = best(session.append(ids));
+  std::vector<uint32_t> ids = someIds(20, 97);
+  uint32_t next = best(session.append(ids));
   for (int step = 0; step < 5; ++step) {
     ids.push_back(next);
     next = best(session.append(std::span(&next, 1)));
@@ -66,7 +66,7 @@ TEST_F(SessionTest, decodeContinuesAndRewindForgets) {
   session.rewind(20);
   ids.resize(20);
   ids.push_back(3);
-  int32_t three = 3;
+  uint32_t three = 3;
   EXPECT_EQ(best(session.append(std::span(&three, 1))), toyNext(ids, 97));
 }
 
@@ -74,8 +74,8 @@ TEST_F(SessionTest, appendAllGivesEveryPosition) {
   SessionOptions options;
   options.allLogits = true;
   Session session = open({}, options);
-  std::vector<int32_t> ids = someIds(128 + 16 + 3, 97);
-  std::vector<int32_t> predicted(ids.size(), -1);
+  std::vector<uint32_t> ids = someIds(128 + 16 + 3, 97);
+  std::vector<uint32_t> predicted(ids.size(), 0);
   session.appendAll(ids, [&](uint32_t first, uint32_t rows, const float *logits, uint64_t stride) {
     for (uint32_t row = 0; row < rows; ++row)
       predicted.at(first + row) = best(std::span(logits + row * stride, 97));
@@ -100,7 +100,7 @@ TEST_F(SessionTest, cancellingStopsBetweenChunks) {
 
 TEST_F(SessionTest, refusesIdsOutsideTheVocabulary) {
   Session session = open();
-  std::vector<int32_t> ids = {1, 97};
+  std::vector<uint32_t> ids = {1, 97};
   std::string message = messageOf([&] { session.append(ids); });
   EXPECT_TRUE(contains(message, "found 97, expected 0 to 96")) << message;
   EXPECT_EQ(session.position(), 0u);
@@ -127,7 +127,7 @@ TEST_F(SessionTest, nonFiniteLogitsStopWithPositionAndFile) {
   ToyOptions toy;
   toy.poison = 5;
   Session session = open(toy);
-  std::vector<int32_t> ids = {1, 2, 5};
+  std::vector<uint32_t> ids = {1, 2, 5};
   std::string message = messageOf([&] { session.append(ids); });
   EXPECT_TRUE(contains(message, "toy.qlr: logits: found a value that is not finite")) << message;
   EXPECT_TRUE(contains(message, "position 2")) << message;
@@ -200,7 +200,7 @@ TEST_F(SessionTest, everyLevelOfThisMachineRuns) {
     options.deviceOptions.cpuLevel = cpuLevelName(level);
     Session session = open({}, options);
     EXPECT_TRUE(contains(session.device().describe(), cpuLevelName(level)));
-    std::vector<int32_t> ids = someIds(30, 97);
+    std::vector<uint32_t> ids = someIds(30, 97);
     EXPECT_EQ(best(session.append(ids)), toyNext(ids, 97));
   }
   SessionOptions options;
@@ -219,7 +219,7 @@ TEST_F(SessionTest, aPlanWithoutThisMachinesLevelIsRefused) {
 
 TEST_F(SessionTest, twoArtifactsAfterOneAnotherKeepTheirOwnKernels) {
   // Their memory files get the same number; the linker must not hand out the first one's code for the second.
-  std::vector<int32_t> ids = someIds(30, 97);
+  std::vector<uint32_t> ids = someIds(30, 97);
   for (uint32_t vocab : {97u, 101u, 113u}) {
     ToyOptions toy;
     toy.vocab = vocab;

@@ -143,11 +143,11 @@ void writeToyArtifact(const std::string &path, const ToyOptions &options) {
   writer.finish();
 }
 
-int32_t toyNext(const std::vector<int32_t> &ids, uint32_t vocab) {
+uint32_t toyNext(const std::vector<uint32_t> &ids, uint32_t vocab) {
   int64_t sum = 0;
-  for (int32_t id : ids)
+  for (uint32_t id : ids)
     sum += id;
-  return static_cast<int32_t>(sum % vocab);
+  return static_cast<uint32_t>(sum % vocab);
 }
 
 TemporaryDirectory::TemporaryDirectory() {
@@ -164,7 +164,7 @@ TemporaryDirectory::~TemporaryDirectory() {
 
 Outcome runCommand(const std::string &command) {
   TemporaryDirectory dir;
-  int status = std::system(("( " + command + " ) >" + dir.file("out") + " 2>" + dir.file("err")).c_str());
+  int status = std::system(("( " + command + "\n) >" + dir.file("out") + " 2>" + dir.file("err")).c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, readFile(dir.file("out")), readFile(dir.file("err"))};
 }
 

@@ -32,7 +32,7 @@ struct ToyOptions {
 void writeToyArtifact(const std::string &path, const ToyOptions &options = {});
 
 /// What the toy predicts after `ids`.
-int32_t toyNext(const std::vector<int32_t> &ids, uint32_t vocab);
+uint32_t toyNext(const std::vector<uint32_t> &ids, uint32_t vocab);
 
 /// A directory that goes away with the object.
 class TemporaryDirectory {

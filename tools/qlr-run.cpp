@@ -1,0 +1,6 @@
+#include "runtime/exec/Main.h"
+#include "runtime/exec/RunCommand.h"
+
+int main(int argc, char **argv) {
+  return qlr::runMain([&] { return qlr::runCommandMain(argc, argv); });
+}
