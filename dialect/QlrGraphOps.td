@@ -19,9 +19,11 @@ class Qlr_GraphOp<string mnemonic, list<Trait> traits = []>
 /// An elementwise op: staged by blocks of columns unless another op takes it in.
 class Qlr_ElementwiseOp<string mnemonic, list<Trait> traits = []>
     : Qlr_GraphOp<mnemonic, !listconcat([QlrElementwiseOpInterface], traits)> {
-  let extraClassDeclaration = stagedMethods # [{
+  code elementwiseMethods = stagedMethods # [{
     bool isStageRoot() { return false; }
+    bool readsOwnItem(unsigned index) { return getBroadcast(index) == ::qlr::Broadcast::None; }
   }];
+  let extraClassDeclaration = elementwiseMethods;
 }
 
 //===----------------------------------------------------------------------===//
@@ -121,8 +123,7 @@ def Qlr_NormApplyOp : Qlr_ElementwiseOp<"norm_apply", [AllTypesMatch<["x", "resu
   let results = (outs Qlr_Matrix:$result);
   let assemblyFormat = "$x `,` $stat `,` $weight attr-dict `:` type($x) `,` type($stat) `,` type($weight)";
   let hasVerifier = 1;
-  let extraClassDeclaration = stagedMethods # [{
-    bool isStageRoot() { return false; }
+  let extraClassDeclaration = elementwiseMethods # [{
     ::qlr::Broadcast getBroadcast(unsigned index) {
       return index == 0   ? ::qlr::Broadcast::None
              : index == 1 ? ::qlr::Broadcast::Columns
@@ -263,8 +264,7 @@ def Qlr_BiasAddOp : Qlr_ElementwiseOp<"bias_add", [AllTypesMatch<["x", "result"]
   let results = (outs Qlr_Matrix:$result);
   let assemblyFormat = "$x `,` $bias attr-dict `:` type($x) `,` type($bias)";
   let hasVerifier = 1;
-  let extraClassDeclaration = stagedMethods # [{
-    bool isStageRoot() { return false; }
+  let extraClassDeclaration = elementwiseMethods # [{
     ::qlr::Broadcast getBroadcast(unsigned index) {
       return index == 0 ? ::qlr::Broadcast::None : ::qlr::Broadcast::Rows;
     }
@@ -318,8 +318,7 @@ def Qlr_SliceOp : Qlr_ElementwiseOp<"slice"> {
   let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
   let hasVerifier = 1;
   let hasFolder = 1;
-  let extraClassDeclaration = stagedMethods # [{
-    bool isStageRoot() { return false; }
+  let extraClassDeclaration = elementwiseMethods # [{
     bool isView() { return true; }
     int64_t getSize() { return getType().getDimSize(1); }
   }];

@@ -48,6 +48,10 @@ def StagedOpInterface : OpInterface<"StagedOpInterface"> {
     InterfaceMethod<[{Its result is a part of operand 0 and costs nothing: it is
                       copied into every stage that uses it.}],
                     "bool", "isView", (ins), "", "return false;">,
+    InterfaceMethod<[{An item reads operand `index` only where the same item of the
+                      op that made it has written: both fit into one stage.}],
+                    "bool", "readsOwnItem", (ins "unsigned":$index), "",
+                    "return index == 0;">,
   ];
 }
 

@@ -207,7 +207,7 @@ class Qlr_TerminatorOp<string mnemonic, list<Trait> traits>
     : Qlr_Op<mnemonic, !listconcat([Pure, Terminator, ReturnLike], traits)> {
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
-  let builders = [OpBuilder<(ins), "">];
+  let builders = [OpBuilder<(ins), "build($_builder, $_state, ::mlir::ValueRange());">];
 }
 
 def Qlr_YieldOp : Qlr_TerminatorOp<"yield", [ParentOneOf<["KernelOp", "StageOp"]>]> {

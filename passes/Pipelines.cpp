@@ -1,0 +1,34 @@
+// The order of the passes, with the reasons.
+#include "passes/Pipelines.h"
+
+#include "passes/Passes.h"
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace qlr {
+
+void buildToPlanned(OpPassManager &pm, const PlanOptions &options) {
+  // Siblings are found by their common input, so equal rotations have to be one value first.
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createFuseSiblingsPass());
+  pm.addPass(createDecomposePass());
+  // One kernel per group of neighbours, then one definition per kind of kernel: everything after works on definitions, so
+  // its time does not grow with the number of layers.
+  pm.addPass(createFormKernelsPass({options.form}));
+  pm.addPass(createShareKernelsPass());
+  pm.addPass(createStagePass());
+  pm.addPass(createSelectVariantsPass({options.tuneDb}));
+  pm.addPass(createPlanBuffersPass());
+  pm.addPass(createVerifyPlannedPass());
+}
+
+void registerQlrPipelines() {
+  PassPipelineRegistration<PlanOptions>("qlr-to-planned", "From the model graph to planned kernels", buildToPlanned);
+}
+
+} // namespace qlr
