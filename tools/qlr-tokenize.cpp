@@ -35,14 +35,16 @@ std::vector<uint32_t> parseIds(const std::string &line, size_t number) {
       ids.push_back(good ? id.get<uint32_t>() : 0);
     }
   if (!good)
-    fail({.file = "line " + std::to_string(number), .found = line.substr(0, 60), .expected = "a JSON list of token ids"});
+    fail({.file = "line " + std::to_string(number),
+          .found = line.substr(0, 60),
+          .expected = "a JSON list of token ids"});
   return ids;
 }
 
 void show(const std::vector<uint32_t> &ids, const std::string &text, bool decode, bool asJson) {
   if (asJson)
     std::cout << json{{"ids", ids}, {"text", text}, {"count", ids.size()}}.dump(-1, ' ', false,
-                                                                               json::error_handler_t::replace);
+                                                                                json::error_handler_t::replace);
   else if (decode)
     std::cout << text;
   else

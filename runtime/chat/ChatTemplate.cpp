@@ -85,8 +85,7 @@ std::optional<ChatTemplate> ChatTemplate::load(const std::string &dir) {
 }
 
 std::optional<ChatTemplate> ChatTemplate::parse(std::optional<std::string_view> tokenizerConfig,
-                                                std::optional<std::string_view> templateFile,
-                                                const std::string &path) {
+                                                std::optional<std::string_view> templateFile, const std::string &path) {
   std::optional<std::string> text;
   if (templateFile)
     text = std::string(*templateFile);

@@ -61,14 +61,19 @@ TensorInfo parseTensor(const std::string &file, const std::string &name, const j
   const json &shape = member("shape");
   if (!shape.is_array() || shape.size() > maxDimensions)
     refuse("shape " + shown(shape), "a list of at most 64 non-negative integers");
-  uint64_t bytes = known->size;
+  // As the reference does: the elements first, so that [2^62, 0] is empty and [2^63, 4, 0] is refused.
+  uint64_t bytes = 1;
+  auto multiply = [&](uint64_t factor) {
+    if (__builtin_mul_overflow(bytes, factor, &bytes))
+      refuse("a shape whose size overflows 64 bits", "a shape that fits the file");
+  };
   for (const json &extent : shape) {
     if (!extent.is_number_unsigned())
       refuse("shape with " + shown(extent), "non-negative integers");
     info.shape.push_back(extent.get<uint64_t>());
-    if (__builtin_mul_overflow(bytes, info.shape.back(), &bytes))
-      refuse("a shape whose size overflows 64 bits", "a shape that fits the file");
+    multiply(info.shape.back());
   }
+  multiply(known->size);
 
   const json &offsets = member("data_offsets");
   if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() ||

@@ -87,7 +87,8 @@ public:
 
   /// Returns the tensor's offset in the data section. Before begin() only.
   uint64_t declare(const std::string &name, DType dtype, const std::vector<uint64_t> &shape);
-  /// After begin(), only to replace a value by one whose JSON text is as long (hashes, known at the end).
+  /// After begin(), only to replace a value by one of the same length (hashes, known at the end): the header must keep
+  /// its size.
   void setMetadata(const std::string &key, const std::string &value);
   void begin();
   /// Appends to the current tensor, going over to the next ones when it is full.

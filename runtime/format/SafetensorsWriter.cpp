@@ -45,9 +45,12 @@ uint64_t SafetensorsWriter::declare(const std::string &name, DType dtype, const 
 }
 
 void SafetensorsWriter::setMetadata(const std::string &key, const std::string &value) {
+  auto before = meta;
   meta[key] = value;
-  if (headerSize != 0 && headerText().size() != headerSize)
+  if (headerSize != 0 && headerText().size() != headerSize) {
+    meta = std::move(before);
     fail({.file = path, .tensor = key, .found = "metadata of another length", .expected = "the length begin() wrote"});
+  }
 }
 
 std::string SafetensorsWriter::headerText() const {

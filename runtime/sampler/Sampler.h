@@ -16,7 +16,8 @@ public:
   /// Throws Error naming the option that is out of range.
   explicit Sampler(const SamplingOptions &options, uint32_t vocabLimit = 0);
 
-  /// `context`: the ids the penalty applies to (prompt and what was generated). Throws Error when a logit is not finite.
+  /// `context`: the ids the penalty applies to (prompt and what was generated). Throws Error when a logit is not
+  /// finite.
   uint32_t sample(std::span<const float> logits, std::span<const uint32_t> context);
 
   const SamplingOptions &options() const { return theOptions; }

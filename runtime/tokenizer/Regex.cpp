@@ -45,7 +45,7 @@ Regex &Regex::operator=(Regex &&) noexcept = default;
 
 void Regex::split(std::string_view text, std::vector<std::string_view> &pieces) const {
   std::unique_ptr<OnigRegion, void (*)(OnigRegion *)> region(onig_region_new(),
-                                                            [](OnigRegion *r) { onig_region_free(r, 1); });
+                                                             [](OnigRegion *r) { onig_region_free(r, 1); });
   const OnigUChar *begin = bytes(text.data()), *end = begin + text.size();
   auto add = [&](size_t from, size_t to) {
     if (from != to)

@@ -234,8 +234,8 @@ private:
         refuse(where, "the token twice", "every token once");
       Tokenizer::Token &place = slot(id, token.content);
       std::string bytes;
-      bool same = place.present && (place.bytes == token.content ||
-                                    (fromByteAlphabet(token.content, bytes) && place.bytes == bytes));
+      bool same = place.present &&
+                  (place.bytes == token.content || (fromByteAlphabet(token.content, bytes) && place.bytes == bytes));
       if (place.present && !same)
         refuse(where, "id " + std::to_string(id) + " of another token", "an id of its own");
       auto known = result.vocabulary.find(token.content);
