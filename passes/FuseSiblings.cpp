@@ -57,14 +57,16 @@ private:
     return llvm::all_of(siblings.drop_back(), [](LinearOp op) { return op.getWeight().getType().getRows() % 16 == 0; });
   }
 
-  /// `a.b.q`, `a.b.k` -> `a.b.q.k`.
+  /// `a.b.q`, `a.b.k` -> `a.b.q.k`; `a.b.q.bias`, `a.b.k.bias` -> `a.b.q.k.bias`.
   static std::string stackedName(ArrayRef<StringRef> names) {
-    std::string name = names.front().str();
+    StringRef suffix = names.front().take_back(5) == ".bias" ? ".bias" : "";
+    std::string name = names.front().drop_back(suffix.size()).str();
     for (StringRef other : names.drop_front()) {
-      StringRef tail = other.drop_front(other.find_last_of('.') + 1);
-      name += ("." + (tail == "bias" || tail == "weight" ? other : tail)).str();
+      if (!other.consume_back(suffix))
+        suffix = "";
+      name += ("." + other.rsplit('.').second).str();
     }
-    return name;
+    return name + suffix.str();
   }
 
   /// The declaration that stacks `names`: functions share it.
