@@ -81,9 +81,7 @@ std::string readText(const std::string &path) {
   return std::string(MappedFile::open(path).text());
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 std::string formatDuration(double seconds) {
   char text[64];

@@ -44,18 +44,23 @@ CpuLevel chooseCpuLevel(const std::vector<std::string> &available, const std::st
   if (!forced.empty()) {
     CpuLevel level = parseCpuLevel(forced);
     if (std::find(supported.begin(), supported.end(), level) == supported.end())
-      fail({.file = file, .tensor = "--cpu-level", .found = "a CPU without " + forced, .expected = "a CPU that has it"});
+      fail(
+          {.file = file, .tensor = "--cpu-level", .found = "a CPU without " + forced, .expected = "a CPU that has it"});
     if (!offers(level))
-      fail({.file = file, .tensor = "kernels/host", .found = "kernels for " + offered, .expected = "kernels for " + forced});
+      fail({.file = file,
+            .tensor = "kernels/host",
+            .found = "kernels for " + offered,
+            .expected = "kernels for " + forced});
     return level;
   }
   for (CpuLevel level : supported)
     if (offers(level))
       return level;
-  fail({.file = file,
-        .tensor = "kernels/host",
-        .found = supported.empty() ? "a CPU below x86-64-v3" : "kernels for " + (offered.empty() ? "no level" : offered),
-        .expected = "kernels that this CPU executes (AVX2, FMA, F16C and BMI at least)"});
+  fail(
+      {.file = file,
+       .tensor = "kernels/host",
+       .found = supported.empty() ? "a CPU below x86-64-v3" : "kernels for " + (offered.empty() ? "no level" : offered),
+       .expected = "kernels that this CPU executes (AVX2, FMA, F16C and BMI at least)"});
 }
 
 unsigned usableCores() {

@@ -20,7 +20,9 @@ std::unique_ptr<Device> makeDevice(const std::string &name, const std::string &t
   if (name != "host")
     fail({.tensor = "--device", .found = "'" + name + "'", .expected = "host", .advice = "see --list-devices"});
   if (target != "host")
-    fail({.file = file, .found = "an artifact for " + target, .expected = "one for host",
+    fail({.file = file,
+          .found = "an artifact for " + target,
+          .expected = "one for host",
           .advice = "compile with --target host"});
   // Two devices that run in turn (a model and its reference) share their threads.
   static std::weak_ptr<ThreadPool> shared;

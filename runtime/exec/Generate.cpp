@@ -102,10 +102,10 @@ Generation generate(Session &session, Sampler &sampler, std::vector<uint32_t> &h
 
 std::string summaryLine(const Generation &g) {
   char text[256];
-  std::snprintf(text, sizeof text,
-                "%lu prompt tokens at %.1f tok/s; %zu tokens at %.2f tok/s, %.2f GB/s of weights; logits %s",
-                static_cast<unsigned long>(g.promptTokens), g.promptTokensPerSecond(), g.ids.size(),
-                g.tokensPerSecond(), g.weightGigabytesPerSecond(), g.logitsHash.empty() ? "none" : g.logitsHash.c_str());
+  std::snprintf(
+      text, sizeof text, "%lu prompt tokens at %.1f tok/s; %zu tokens at %.2f tok/s, %.2f GB/s of weights; logits %s",
+      static_cast<unsigned long>(g.promptTokens), g.promptTokensPerSecond(), g.ids.size(), g.tokensPerSecond(),
+      g.weightGigabytesPerSecond(), g.logitsHash.empty() ? "none" : g.logitsHash.c_str());
   return text;
 }
 

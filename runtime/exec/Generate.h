@@ -32,9 +32,7 @@ struct Generation {
   std::string logitsHash; ///< XXH64 of the last fp32 logits
 
   double tokensPerSecond() const { return decodeSteps ? static_cast<double>(decodeSteps) / decodeSeconds : 0; }
-  double promptTokensPerSecond() const {
-    return promptTokens ? static_cast<double>(promptTokens) / promptSeconds : 0;
-  }
+  double promptTokensPerSecond() const { return promptTokens ? static_cast<double>(promptTokens) / promptSeconds : 0; }
   double weightGigabytesPerSecond() const {
     return decodeSteps ? static_cast<double>(decodeWeightBytes) / decodeSeconds / 1e9 : 0;
   }
@@ -43,8 +41,8 @@ struct Generation {
 struct GenerateOptions {
   uint64_t maxTokens = 128;
   std::vector<uint32_t> stopIds;
-  std::function<void(uint32_t)> onToken;  ///< each token as soon as it is chosen
-  std::function<bool()> cancelled;        ///< asked between launches
+  std::function<void(uint32_t)> onToken; ///< each token as soon as it is chosen
+  std::function<bool()> cancelled;       ///< asked between launches
 };
 
 /// Takes what `history` has beyond session.position() into the cache, then chooses tokens with `sampler` and appends

@@ -58,8 +58,11 @@ void HostDevice::loadKernels(const Plan &plan, std::span<const std::byte> image,
 
 void HostDevice::uploadWeights(std::span<const std::byte> arena, const std::string &file) {
   if (reinterpret_cast<uintptr_t>(arena.data()) % Plan::alignment != 0)
-    fail({.file = file, .tensor = "weights", .found = "data that does not start at a multiple of 64 bytes",
-          .expected = "an aligned data section", .advice = "compile again"});
+    fail({.file = file,
+          .tensor = "weights",
+          .found = "data that does not start at a multiple of 64 bytes",
+          .expected = "an aligned data section",
+          .advice = "compile again"});
   weights = arena;
   if (arena.empty())
     return;

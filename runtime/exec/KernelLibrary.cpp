@@ -25,13 +25,22 @@ constexpr uint16_t thisMachine = EM_NONE;
 void checkElf(std::span<const std::byte> image, const std::string &file, const std::string &tensor) {
   Elf64_Ehdr header;
   if (image.size() < sizeof header || std::memcmp(image.data(), ELFMAG, SELFMAG) != 0)
-    fail({.file = file, .tensor = tensor, .found = "no ELF file", .expected = "a shared object", .advice = "compile again"});
+    fail({.file = file,
+          .tensor = tensor,
+          .found = "no ELF file",
+          .expected = "a shared object",
+          .advice = "compile again"});
   std::memcpy(&header, image.data(), sizeof header);
   if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_type != ET_DYN)
-    fail({.file = file, .tensor = tensor, .found = "another kind of ELF file", .expected = "a 64-bit shared object",
+    fail({.file = file,
+          .tensor = tensor,
+          .found = "another kind of ELF file",
+          .expected = "a 64-bit shared object",
           .advice = "compile again"});
   if (header.e_machine != thisMachine)
-    fail({.file = file, .tensor = tensor, .found = "code for machine " + std::to_string(header.e_machine),
+    fail({.file = file,
+          .tensor = tensor,
+          .found = "code for machine " + std::to_string(header.e_machine),
           .expected = "code for machine " + std::to_string(thisMachine) + " (ELF numbers)",
           .advice = "compile on a machine of this kind"});
 }
@@ -46,14 +55,18 @@ KernelLibrary KernelLibrary::open(std::span<const std::byte> image, const std::s
   library.tensor = tensor;
   library.descriptor = memfd_create("qlr-kernels", MFD_CLOEXEC);
   if (library.descriptor < 0)
-    fail({.file = file, .tensor = tensor, .found = std::string("memfd_create: ") + std::strerror(errno),
+    fail({.file = file,
+          .tensor = tensor,
+          .found = std::string("memfd_create: ") + std::strerror(errno),
           .expected = "anonymous memory for the kernels"});
   for (size_t done = 0; done < image.size();) {
     ssize_t written = ::write(library.descriptor, image.data() + done, image.size() - done);
     if (written < 0 && errno == EINTR)
       continue;
     if (written <= 0)
-      fail({.file = file, .tensor = tensor, .found = std::string("write: ") + std::strerror(errno),
+      fail({.file = file,
+            .tensor = tensor,
+            .found = std::string("write: ") + std::strerror(errno),
             .expected = std::to_string(image.size()) + " bytes of memory for the kernels"});
     done += static_cast<size_t>(written);
   }
@@ -63,7 +76,9 @@ KernelLibrary KernelLibrary::open(std::span<const std::byte> image, const std::s
   library.handle = dlopen(library.path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library.handle) {
     const char *why = dlerror();
-    fail({.file = file, .tensor = tensor, .found = std::string("dlopen: ") + (why ? why : "no reason given"),
+    fail({.file = file,
+          .tensor = tensor,
+          .found = std::string("dlopen: ") + (why ? why : "no reason given"),
           .expected = "kernels that this system loads"});
   }
   return library;
@@ -102,7 +117,10 @@ void KernelLibrary::close() {
 StageFunction KernelLibrary::find(const std::string &symbol) const {
   void *address = handle ? dlsym(handle, symbol.c_str()) : nullptr;
   if (!address)
-    fail({.file = file, .tensor = tensor, .found = "no symbol '" + symbol + "'", .expected = "every kernel of the plan",
+    fail({.file = file,
+          .tensor = tensor,
+          .found = "no symbol '" + symbol + "'",
+          .expected = "every kernel of the plan",
           .advice = "compile again"});
   return reinterpret_cast<StageFunction>(address);
 }

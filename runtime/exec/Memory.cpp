@@ -43,7 +43,8 @@ uint64_t availableHostMemory() {
   if (limit != unlimited) {
     // Clean file pages are charged to the group but are given back when memory is needed.
     uint64_t used = readNumber(group + "memory.current", 0);
-    uint64_t reclaimable = lookUp(group + "memory.stat", "inactive_file", 0) + lookUp(group + "memory.stat", "active_file", 0);
+    uint64_t reclaimable =
+        lookUp(group + "memory.stat", "inactive_file", 0) + lookUp(group + "memory.stat", "active_file", 0);
     used -= std::min(used, reclaimable);
     available = std::min(available, limit - std::min(limit, used));
   }
@@ -97,7 +98,8 @@ HostBuffer::HostBuffer(uint64_t size, const std::string &what) : bytes(size) {
     return;
   void *mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED)
-    fail({.found = "no memory for the " + what + " (" + formatBytes(size) + ")", .expected = "that much free memory",
+    fail({.found = "no memory for the " + what + " (" + formatBytes(size) + ")",
+          .expected = "that much free memory",
           .advice = "use a smaller --ctx-size"});
   address = static_cast<std::byte *>(mapped);
   // A hint only: the cache is read in long runs, so large pages save page-table walks.

@@ -39,7 +39,9 @@ void replaceFile(const std::string &path, const std::string &content) {
     fs::rename(temporary, path, error);
   if (!written || error) {
     std::remove(temporary.c_str());
-    fail({.file = path, .found = "a cache folder that cannot be written", .expected = "room and permission to write",
+    fail({.file = path,
+          .found = "a cache folder that cannot be written",
+          .expected = "room and permission to write",
           .advice = "set XDG_CACHE_HOME to another folder"});
   }
 }
@@ -78,7 +80,8 @@ std::shared_ptr<const Artifact> openDirectory(const std::string &path, const std
   modelFiles(directory); // a folder that is no model is named as such before the compiler is looked for
   std::string compiler = programBeside("qlr-compile");
   if (compiler.empty())
-    fail({.file = path, .found = "a model directory and no qlr-compile beside this program",
+    fail({.file = path,
+          .found = "a model directory and no qlr-compile beside this program",
           .expected = "a .qlr file, or the compiler installed",
           .advice = "compile it where the compiler is: qlr compile " + path + " --target " + target + " -o MODEL.qlr"});
   std::string artifact = cacheDirectory() + "/" + modelKey(directory, target, compiler) + ".qlr";
@@ -94,7 +97,9 @@ std::shared_ptr<const Artifact> openDirectory(const std::string &path, const std
   std::fprintf(stderr, "compiling %s for %s (once)\n", path.c_str(), target.c_str());
   int code = runProgram({compiler, directory, "--target", target, "-o", artifact});
   if (code != 0)
-    fail({.file = path, .found = "qlr-compile ended with code " + std::to_string(code), .expected = "a compiled model",
+    fail({.file = path,
+          .found = "qlr-compile ended with code " + std::to_string(code),
+          .expected = "a compiled model",
           .advice = "its message stands above"});
   return std::make_shared<Artifact>(Artifact::open(artifact));
 }
@@ -108,13 +113,16 @@ std::string cacheDirectory() {
   else if (const char *home = std::getenv("HOME"); home && *home)
     base = std::string(home) + "/.cache";
   else
-    fail({.found = "neither XDG_CACHE_HOME nor HOME", .expected = "one of them, for the cache of compiled models",
+    fail({.found = "neither XDG_CACHE_HOME nor HOME",
+          .expected = "one of them, for the cache of compiled models",
           .advice = "or compile to a .qlr file and name that"});
   std::string directory = base + "/qlr";
   std::error_code error;
   fs::create_directories(directory, error);
   if (error)
-    fail({.file = directory, .found = error.message(), .expected = "a folder that can be made",
+    fail({.file = directory,
+          .found = error.message(),
+          .expected = "a folder that can be made",
           .advice = "set XDG_CACHE_HOME to another folder"});
   return directory;
 }

@@ -10,8 +10,11 @@ namespace qlr {
 Tokenizer loadTokenizer(const Artifact &artifact) {
   std::optional<std::string_view> text = artifact.tokenizerFile("tokenizer.json");
   if (!text)
-    fail({.file = artifact.path(), .tensor = "tokenizer/tokenizer.json", .found = "no tokenizer",
-          .expected = "one, to read and write text", .advice = "give token ids instead (--prompt-ids or --ids)"});
+    fail({.file = artifact.path(),
+          .tensor = "tokenizer/tokenizer.json",
+          .found = "no tokenizer",
+          .expected = "one, to read and write text",
+          .advice = "give token ids instead (--prompt-ids or --ids)"});
   return Tokenizer::parse(*text, artifact.path() + "/tokenizer.json");
 }
 

@@ -22,7 +22,10 @@ struct RunFlags {
   std::optional<double> temperature, topP, minP, repeatPenalty;
   std::optional<uint32_t> topK;
   int64_t seed = -1;
-  bool raw = false, json = false, singleTurn = false, interactive = false, ignoreEos = false, list = false, verbose = false;
+  uint32_t prefillChunk = Plan::maxTokens;
+  std::string dumpLogits;
+  bool raw = false, json = false, singleTurn = false, interactive = false, ignoreEos = false, list = false,
+       verbose = false;
 };
 
 void addFlags(CLI::App &app, RunFlags &flags) {
@@ -45,6 +48,9 @@ void addFlags(CLI::App &app, RunFlags &flags) {
   app.add_flag("--single-turn", flags.singleTurn, "end after one answer (also -st)");
   app.add_flag("--json", flags.json, "print one JSON object instead of text");
   app.add_flag("-v,--verbose", flags.verbose, "say what is loaded, and where memory goes");
+  app.add_option("--prefill-chunk", flags.prefillChunk, "most prompt tokens at a time (default 128)")
+      ->check(CLI::Range(1u, Plan::maxTokens));
+  app.add_option("--dump-logits", flags.dumpLogits, "write the logits of every prompt position: f32, one row a token");
   app.add_flag("--list-devices", flags.list, "name the devices, and end");
 }
 
@@ -84,7 +90,9 @@ public:
     if (flags.promptIds.empty() && !flags.raw)
       chat = loadChatTemplate(*artifact);
     if (flags.system && !chat)
-      fail({.file = artifact->path(), .tensor = "--system-prompt", .found = "no chat",
+      fail({.file = artifact->path(),
+            .tensor = "--system-prompt",
+            .found = "no chat",
             .expected = "a model with a chat template, and neither --raw nor --prompt-ids"});
     if (!flags.ignoreEos)
       stops = stopIds(*artifact, tokenizer ? &*tokenizer : nullptr, chat.has_value());
@@ -102,7 +110,8 @@ public:
       history = parseIds(flags.promptIds);
     if (!flags.promptIds.empty() || !chat) {
       if (flags.promptIds.empty() && !text)
-        fail({.found = "no prompt", .expected = "-p TEXT, -f FILE or --prompt-ids",
+        fail({.found = "no prompt",
+              .expected = "-p TEXT, -f FILE or --prompt-ids",
               .advice = flags.raw ? "" : "this model has no chat template, so there is no chat"});
       if (text)
         history = tokenizer->encode(*text);
@@ -183,6 +192,21 @@ private:
     return line;
   }
 
+  /// Runs the prompt once for its logits; the answer starts anew.
+  void dumpLogits() {
+    std::unique_ptr<std::FILE, int (*)(std::FILE *)> out(std::fopen(flags.dumpLogits.c_str(), "wb"), std::fclose);
+    bool good = out != nullptr;
+    if (good)
+      session.appendAll(history, [&](uint32_t, uint32_t rows, const float *logits, uint64_t stride) {
+        for (uint32_t row = 0; row < rows; ++row)
+          good =
+              good && std::fwrite(logits + row * stride, sizeof(float), session.vocab(), out.get()) == session.vocab();
+      });
+    if (!good || std::fflush(out.get()) != 0)
+      fail({.file = flags.dumpLogits, .found = "a failed write", .expected = "a file that can be written"});
+    session.reset();
+  }
+
   /// Generates, streams, and prints the last line.
   Finish answer() {
     std::string text;
@@ -210,6 +234,8 @@ private:
       else
         emit((count++ ? "," : "") + std::to_string(id));
     };
+    if (!flags.dumpLogits.empty())
+      dumpLogits();
     std::vector<uint32_t> prompt = history;
     Generation result = generate(session, *sampler, history, options);
     if (decoder)
@@ -218,11 +244,13 @@ private:
       emit("\n");
     if (result.finish == Finish::Context)
       std::fprintf(stderr, "stopped: the context of %u tokens is full%s\n", session.context(),
-                   session.context() < session.plan().model.maxPositions ? "; raise --ctx-size" : " (the model's limit)");
+                   session.context() < session.plan().model.maxPositions ? "; raise --ctx-size"
+                                                                         : " (the model's limit)");
     if (result.finish == Finish::Interrupted)
       std::fprintf(stderr, "stopped by the user\n");
     std::fprintf(stderr, "%s%s\n", summaryLine(result).c_str(),
-                 sampler->options().temperature > 0 ? ("; seed " + std::to_string(sampler->options().seed)).c_str() : "");
+                 sampler->options().temperature > 0 ? ("; seed " + std::to_string(sampler->options().seed)).c_str()
+                                                    : "");
     if (flags.json)
       printJson({{"prompt_ids", prompt},
                  {"ids", result.ids},
@@ -264,6 +292,8 @@ int runCommandMain(int argc, char **argv) {
   if (int(flags.prompt.has_value()) + int(!flags.file.empty()) + int(!flags.promptIds.empty()) > 1)
     fail({.found = "more than one prompt", .expected = "one of -p, -f and --prompt-ids"});
   SessionOptions options = sessionFlags.finish();
+  options.largestChunk = flags.prefillChunk;
+  options.allLogits = !flags.dumpLogits.empty();
   return Run(flags, openModel(flags.model), options).run();
 }
 

@@ -17,9 +17,9 @@ uint32_t argMax(std::span<const float> logits);
 
 /// Two distributions over one vocabulary compared.
 struct Divergence {
-  double kl = 0;             ///< KL(reference || other) in nats
+  double kl = 0;                               ///< KL(reference || other) in nats
   double referenceLogSum = 0, otherLogSum = 0; ///< logSumExp of each
-  bool sameTop = false;      ///< both have the same most likely token
+  bool sameTop = false;                        ///< both have the same most likely token
 };
 
 /// Compares softmax(reference) with softmax(other); equally many logits each.

@@ -21,13 +21,13 @@ uint64_t cachePositions(uint32_t context) {
 uint64_t alignUp(uint64_t bytes) { return (bytes + Plan::alignment - 1) / Plan::alignment * Plan::alignment; }
 
 /// The plans that a session with this context uses, largest first.
-std::vector<const TokenPlan *> usablePlans(const Plan &plan, uint32_t context, bool allLogits) {
+std::vector<const TokenPlan *> usablePlans(const Plan &plan, uint32_t context, bool allLogits, uint32_t largestChunk) {
   std::vector<const TokenPlan *> result;
   for (uint32_t tokens : {Plan::maxTokens, 8u, 1u}) {
     const TokenPlan *found = plan.find(tokens, allLogits);
     if (!found && tokens == 1) // one token: "last" and "all" are the same plan
       found = plan.find(1, !allLogits);
-    if (found && tokens <= context)
+    if (found && tokens <= context && tokens <= largestChunk)
       result.push_back(found);
   }
   return result;
@@ -60,11 +60,11 @@ std::optional<size_t> findNonFinite(std::span<const float> values) {
   return std::nullopt;
 }
 
-MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits) {
+MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits, uint32_t largestChunk) {
   MemoryNeed need;
   need.weights = plan.weightsBytes;
   need.cache = alignUp(plan.cacheBytesPerPosition * cachePositions(context));
-  for (const TokenPlan *tokens : usablePlans(plan, context, allLogits))
+  for (const TokenPlan *tokens : usablePlans(plan, context, allLogits, largestChunk))
     need.workspace = std::max(need.workspace, alignUp(tokens->workspaceBytes));
   need.state = alignUp(plan.state.bytes);
   return need;
@@ -86,7 +86,9 @@ uint32_t chooseContext(const Plan &plan, std::optional<uint32_t> asked, uint64_t
                        const std::string &file) {
   const uint32_t limit = plan.model.maxPositions;
   if (asked && *asked > limit)
-    fail({.file = file, .tensor = "--ctx-size", .found = std::to_string(*asked),
+    fail({.file = file,
+          .tensor = "--ctx-size",
+          .found = std::to_string(*asked),
           .expected = "at most the model's " + std::to_string(limit) + " positions"});
   const uint32_t fits = largestContext(plan, available, allLogits);
   uint32_t context = asked.value_or(std::min(defaultContext, limit));
@@ -110,15 +112,22 @@ Session::Session(std::shared_ptr<const Artifact> artifact, const SessionOptions 
   const std::string &file = source->path();
   const Plan &plan = source->plan();
   if (!plan.weightsPresent)
-    fail({.file = file, .tensor = "weights/", .found = "an artifact compiled with --no-weights",
-          .expected = "one with weights", .advice = "compile again without --no-weights"});
+    fail({.file = file,
+          .tensor = "weights/",
+          .found = "an artifact compiled with --no-weights",
+          .expected = "one with weights",
+          .advice = "compile again without --no-weights"});
   runner = makeDevice(options.device, plan.target, options.deviceOptions, file);
   capacity = chooseContext(plan, options.context, runner->availableMemory(), allLogits, file);
-  need = memoryNeed(plan, capacity, allLogits);
+  need = memoryNeed(plan, capacity, allLogits, options.largestChunk);
 
-  std::vector<const TokenPlan *> plans = usablePlans(plan, capacity, allLogits);
+  std::vector<const TokenPlan *> plans = usablePlans(plan, capacity, allLogits, options.largestChunk);
   if (plans.empty() || plans.back()->tokens != 1)
-    fail({.file = file, .tensor = "qlr.plan", .found = "no plan for one token", .expected = "one", .advice = "compile again"});
+    fail({.file = file,
+          .tensor = "qlr.plan",
+          .found = "no plan for one token",
+          .expected = "one",
+          .advice = "compile again"});
   runner->loadKernels(plan, source->kernels(plan.target), file);
   runner->uploadWeights(source->weights(), file);
   runner->allocate(Arena::Cache, need.cache);
@@ -151,7 +160,9 @@ const Session::Chunk &Session::chunkFor(size_t remaining) const {
 void Session::checkIds(std::span<const uint32_t> ids) const {
   for (uint32_t id : ids)
     if (id >= vocab())
-      fail({.file = source->path(), .tensor = "token ids", .found = std::to_string(id),
+      fail({.file = source->path(),
+            .tensor = "token ids",
+            .found = std::to_string(id),
             .expected = "0 to " + std::to_string(vocab() - 1)});
   if (ids.size() > capacity - used)
     fail({.file = source->path(),
@@ -172,14 +183,17 @@ std::span<const float> Session::launch(const Chunk &chunk, std::span<const uint3
   weightBytes += chunk.weightBytes;
   const uint64_t rows = chunk.plan->allLogits ? ids.size() : 1, stride = logitsStride(plan());
   const uint64_t floats = (rows - 1) * stride + vocab();
-  std::span<const std::byte> bytes = runner->download(Arena::Workspace, chunk.plan->logitsOffset, floats * sizeof(float));
+  std::span<const std::byte> bytes =
+      runner->download(Arena::Workspace, chunk.plan->logitsOffset, floats * sizeof(float));
   std::span<const float> logits(reinterpret_cast<const float *>(bytes.data()), floats);
   for (uint64_t row = 0; row < rows; ++row)
     if (auto bad = findNonFinite(logits.subspan(row * stride, vocab())))
-      fail({.file = source->path(), .tensor = "logits",
+      fail({.file = source->path(),
+            .tensor = "logits",
             .found = "a value that is not finite for token " + std::to_string(*bad) + " at position " +
                      std::to_string(rows == 1 ? used + ids.size() - 1 : used + row),
-            .expected = "finite numbers", .advice = "the model's weights overflow or are damaged"});
+            .expected = "finite numbers",
+            .advice = "the model's weights overflow or are damaged"});
   used += static_cast<uint32_t>(ids.size());
   return logits;
 }

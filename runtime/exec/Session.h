@@ -16,7 +16,7 @@ struct MemoryNeed {
 };
 
 /// What running `plan` with a context of `context` tokens takes. `allLogits`: with the logits of every position.
-MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits);
+MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits, uint32_t largestChunk = Plan::maxTokens);
 
 /// The longest context whose memoryNeed is within `available`; 0 when not even one token fits.
 uint32_t largestContext(const Plan &plan, uint64_t available, bool allLogits);
@@ -29,8 +29,9 @@ uint32_t chooseContext(const Plan &plan, std::optional<uint32_t> asked, uint64_t
 struct SessionOptions {
   std::string device = "host";
   DeviceOptions deviceOptions;
-  std::optional<uint32_t> context; ///< as chooseContext's `asked`
-  bool allLogits = false;          ///< logits of every position can be had, instead of the last one's only
+  std::optional<uint32_t> context;         ///< as chooseContext's `asked`
+  uint32_t largestChunk = Plan::maxTokens; ///< most tokens of one launch
+  bool allLogits = false;                  ///< logits of every position can be had, instead of the last one's only
 };
 
 /// Runs the plans of an artifact on a device. All memory is taken at construction. Throws Error; a session that has
@@ -63,6 +64,9 @@ public:
 
   /// As append, handing over the logits of every position. Only with SessionOptions::allLogits.
   void appendAll(std::span<const uint32_t> ids, const LogitsSink &sink);
+
+  /// Tokens of the first piece that `remaining` tokens are cut into.
+  uint32_t chunkTokens(size_t remaining) const { return chunkFor(remaining).plan->tokens; }
 
   /// Bytes of weights that all launches so far have read, as the plan counts them.
   uint64_t weightBytesRead() const { return weightBytes; }

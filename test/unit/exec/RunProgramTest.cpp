@@ -13,7 +13,8 @@ namespace {
 
 constexpr uint32_t demoVocab = 2048;
 constexpr const char *qwen2Template =
-    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are "
+    "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou "
+    "are "
     "a helpful assistant.<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
     "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
@@ -32,7 +33,9 @@ protected:
   }
 
   Outcome run(const std::string &arguments) { return runCommand(QLR_PROGRAMS "/qlr-run " + arguments); }
-  static bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
+  static bool contains(const std::string &text, const std::string &part) {
+    return text.find(part) != std::string::npos;
+  }
 
   TemporaryDirectory directory;
   std::string model;
@@ -95,8 +98,9 @@ TEST_F(RunProgram, interactiveChatAnswersEachLine) {
 }
 
 TEST_F(RunProgram, interruptEndsWithTheLastLine) {
-  Outcome outcome = run(model + " --prompt-ids 1,2,3 -n -1 --temp 0 --ctx-size 0 --ignore-eos >/dev/null & pid=$!; sleep 0.3; "
-                                "kill -INT $pid; wait $pid");
+  Outcome outcome =
+      run(model + " --prompt-ids 1,2,3 -n -1 --temp 0 --ctx-size 0 --ignore-eos >/dev/null & pid=$!; sleep 0.3; "
+                  "kill -INT $pid; wait $pid");
   EXPECT_EQ(outcome.code, 130);
   EXPECT_TRUE(contains(outcome.err, "stopped by the user")) << outcome.err;
   EXPECT_TRUE(contains(outcome.err, "GB/s of weights; logits")) << outcome.err;

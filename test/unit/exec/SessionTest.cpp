@@ -144,7 +144,8 @@ TEST_F(SessionTest, memoryIsCheckedBeforeItIsTaken) {
   options.deviceOptions.memoryLimit = 200u << 20;
   options.context = 1000;
   std::string message = messageOf([&] { open(toy, options); });
-  EXPECT_TRUE(contains(message, "found 209.7 MB of available memory, expected 1.07 GB for a context of 1000")) << message;
+  EXPECT_TRUE(contains(message, "found 209.7 MB of available memory, expected 1.07 GB for a context of 1000"))
+      << message;
   EXPECT_TRUE(contains(message, "the largest context that fits is --ctx-size 192")) << message;
   options.context = 192;
   EXPECT_EQ(open(toy, options).context(), 192u);

@@ -45,7 +45,7 @@ static float zero = 0.0f;
     for (long row = 0; row < ROWS; ++row) {                                                                            \
       float sum = sums[M - ROWS + row];                                                                                \
       for (long j = begin; j < end; ++j)                                                                               \
-        logits[row * STRIDE + j] = sum != sum ? sum : j == (long)sum % VOCAB ? 4.0f : 0.0f;                            \
+        logits[row * STRIDE + j] = sum != sum ? sum : j == (long)sum % VOCAB ? LOGIT : 0.0f;                           \
     }                                                                                                                  \
   }
 #define LEVEL(L)                                                                                                       \
@@ -57,12 +57,13 @@ LEVEL(avx2)
 LEVEL(avx512)
 )";
 
-std::string compileKernels(uint32_t vocab) {
+std::string compileKernels(uint32_t vocab, int logit) {
   TemporaryDirectory dir;
   std::string stride = std::to_string((vocab + 15) / 16 * 16);
   writeFile(dir.file("k.c"), kernelSource);
   std::string command = std::string(QLR_C_COMPILER) + " -shared -fPIC -O1 -nostdlib -DVOCAB=" + std::to_string(vocab) +
-                        " -DSTRIDE=" + stride + " -o " + dir.file("k.so") + " " + dir.file("k.c");
+                        " -DLOGIT=" + std::to_string(logit) + " -DSTRIDE=" + stride + " -o " + dir.file("k.so") + " " +
+                        dir.file("k.c");
   if (std::system(command.c_str()) != 0)
     throw std::runtime_error("cannot compile the toy's kernels: " + command);
   return readFile(dir.file("k.so"));
@@ -97,8 +98,11 @@ Plan toyPlan(const ToyOptions &options) {
       tokenPlan.workspaceBytes = 512 + (all ? tokens : 1) * stride * 4;
       using K = PlanArg::Kind;
       tokenPlan.steps.push_back({append,
-                                 {{K::Weights, 0}, {K::State, plan.state.position}, {K::State, plan.state.ids},
-                                  {K::Cache, 0}, {K::Workspace, 0}},
+                                 {{K::Weights, 0},
+                                  {K::State, plan.state.position},
+                                  {K::State, plan.state.ids},
+                                  {K::Cache, 0},
+                                  {K::Workspace, 0}},
                                  4,
                                  "append"});
       tokenPlan.steps.push_back({head, {{K::Workspace, 0}, {K::Workspace, 512}}, options.vocab * 4, "head"});
@@ -110,7 +114,7 @@ Plan toyPlan(const ToyOptions &options) {
 } // namespace
 
 void writeToyArtifact(const std::string &path, const ToyOptions &options) {
-  std::string kernels = options.kernels ? compileKernels(options.vocab) : "";
+  std::string kernels = options.kernels ? compileKernels(options.vocab, options.logit) : "";
   std::vector<float> table(options.vocab);
   for (uint32_t id = 0; id < options.vocab; ++id)
     table[id] = static_cast<int32_t>(id) == options.poison ? std::numeric_limits<float>::quiet_NaN() : id;

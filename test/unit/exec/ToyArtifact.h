@@ -11,12 +11,13 @@
 
 namespace qlr::test {
 
-/// The logit of the predicted token; all others have 0.
-constexpr float toyLogit = 4.0f;
+/// The usual logit of the predicted token; all others have 0.
+constexpr int toyLogit = 4;
 
 struct ToyOptions {
   uint32_t vocab = 97; // no multiple of 16: rows of logits are padded
   uint32_t maxPositions = 1000;
+  int logit = toyLogit;
   /// Taking this id makes the logits NaN; -1 = none does.
   int32_t poison = -1;
   /// Directory with tokenizer.json and friends to put in; empty = none.
