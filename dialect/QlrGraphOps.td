@@ -168,7 +168,7 @@ def Qlr_LinearOp : Qlr_GraphOp<"linear"> {
     - C1: `x` has the weight's columns.
     - C2: the result is tokens x the weight's rows.
     - C3: `x` is f32 where the codec takes floats, else quantized activations.
-    - C4: the activations' `sums` are the weight's group, or 128 without groups.
+    - C4: the activations' `sums` are the smallest group of the weight's codecs, or 128 without groups.
     - C5: the activations are rotated as the weight is.
     - C6: `bias`, when given, has one element a row of the weight.
 
@@ -211,7 +211,7 @@ def Qlr_ProjectOp : Qlr_GraphOp<"project"> {
     - C2: the weight has a low-rank branch.
     - C3: the result is tokens x parts * (rank rounded up to 16).
     - C4: the activations are rotated as the weight is.
-    - C5: the activations' `sums` are the weight's group, or 128 without groups.
+    - C5: the activations' `sums` are the smallest group of the weight's codecs, or 128 without groups.
 
     ```mlir
     %t = qlr.project %a, %w : !qlr.act<1x64, block = 128, sums = 128, rotation = 0>, !qlr.weight<32x64, q = #qlr.int<bits = 2>, rank = 8, factors = #qlr.int<bits = 4>> -> tensor<1x16xf32>

@@ -40,8 +40,8 @@ def Qlr_WeightType : Qlr_Type<"Weight", "weight"> {
     int64_t numColumnTiles() const { return (getColumns() + 3) / 4; }
     /// Columns of t = R x': every part's rank padded to 16.
     int64_t projectedColumns() const { return numParts() * ((getRank() + 15) / 16 * 16); }
-    /// Columns an activation sum covers for this weight: its group, or 128.
-    int64_t sumColumns() const { return getQ().getGroup() ? getQ().getGroup() : 128; }
+    /// Columns an activation sum covers for this weight: the smallest group of its codecs, or 128.
+    int64_t sumColumns() const;
     /// Multiplies f32 activations.
     bool takesFloat() const { return getQ().getActivationBits() == 0; }
   }];

@@ -73,6 +73,14 @@ LogicalResult WeightType::verify(function_ref<InFlightDiagnostic()> emitError, i
   return success();
 }
 
+int64_t WeightType::sumColumns() const {
+  int64_t columns = 128;
+  for (CodecAttrInterface codec : {getQ(), getFactors()})
+    if (codec && codec.getGroup())
+      columns = std::min<int64_t>(columns, codec.getGroup());
+  return columns;
+}
+
 Type WeightType::parse(AsmParser &parser) {
   int64_t rows = 0, columns = 0, rank = 0, rotation = 0;
   CodecAttrInterface q, factors;
