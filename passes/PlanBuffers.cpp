@@ -240,7 +240,7 @@ private:
       decl = LevelsDeclOp::create(builder, before.getLoc(), name, codec, IntegerAttr());
       symbols.insert(decl, before->getBlock()->begin());
     }
-    decl.setOffset(place(codec.getLevelCount()));
+    decl.setOffset(place(kLevelTableBytes));
     return *decl.getOffset();
   }
 };
