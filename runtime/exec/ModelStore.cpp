@@ -75,15 +75,30 @@ std::vector<fs::path> modelFiles(const std::string &directory) {
   return files;
 }
 
-std::shared_ptr<const Artifact> openDirectory(const std::string &path, const std::string &target) {
-  std::string directory = fs::canonical(path).string();
-  modelFiles(directory); // a folder that is no model is named as such before the compiler is looked for
+/// The compiler's path; `path` is the directory it is needed for.
+std::string findCompiler(const std::string &path, const std::string &target) {
+  modelFiles(path); // a folder that is no model is named as such before the compiler is looked for
   std::string compiler = programBeside("qlr-compile");
   if (compiler.empty())
     fail({.file = path,
           .found = "a model directory and no qlr-compile beside this program",
           .expected = "a .qlr file, or the compiler installed",
           .advice = "compile it where the compiler is: qlr compile " + path + " --target " + target + " -o MODEL.qlr"});
+  return compiler;
+}
+
+void compile(const std::string &path, std::vector<std::string> command) {
+  int code = runProgram(command);
+  if (code != 0)
+    fail({.file = path,
+          .found = "qlr-compile ended with code " + std::to_string(code),
+          .expected = "a compiled model",
+          .advice = "its message stands above"});
+}
+
+std::shared_ptr<const Artifact> openDirectory(const std::string &path, const std::string &target) {
+  std::string directory = fs::canonical(path).string();
+  std::string compiler = findCompiler(path, target);
   std::string artifact = cacheDirectory() + "/" + modelKey(directory, target, compiler) + ".qlr";
   if (fileExists(artifact)) {
     try {
@@ -95,16 +110,21 @@ std::shared_ptr<const Artifact> openDirectory(const std::string &path, const std
     }
   }
   std::fprintf(stderr, "compiling %s for %s (once)\n", path.c_str(), target.c_str());
-  int code = runProgram({compiler, directory, "--target", target, "-o", artifact});
-  if (code != 0)
-    fail({.file = path,
-          .found = "qlr-compile ended with code " + std::to_string(code),
-          .expected = "a compiled model",
-          .advice = "its message stands above"});
+  compile(path, {compiler, directory, "--target", target, "-o", artifact});
   return std::make_shared<Artifact>(Artifact::open(artifact));
 }
 
 } // namespace
+
+Plan compilePlan(const std::string &path, const std::string &target) {
+  std::string compiler = findCompiler(path, target);
+  std::string artifact = cacheDirectory() + "/plan-" + std::to_string(getpid()) + ".qlr";
+  compile(path, {compiler, path, "--target", target, "--no-weights", "-o", artifact});
+  Plan plan = Artifact::open(artifact).plan();
+  std::error_code ignored;
+  fs::remove(artifact, ignored);
+  return plan;
+}
 
 std::string cacheDirectory() {
   std::string base;

@@ -14,6 +14,9 @@ namespace qlr {
 /// Throws Error, also when there is no `qlr-compile`.
 std::shared_ptr<const Artifact> openModel(const std::string &path, const std::string &target = "host");
 
+/// The plan of a model directory for `target`, without its weights: compiled by the `qlr-compile` beside this program.
+Plan compilePlan(const std::string &directory, const std::string &target);
+
 /// $XDG_CACHE_HOME/qlr, else ~/.cache/qlr; made when missing.
 std::string cacheDirectory();
 

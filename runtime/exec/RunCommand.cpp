@@ -291,6 +291,8 @@ int runCommandMain(int argc, char **argv) {
     fail({.found = "no model", .expected = "a .qlr file or a model directory", .advice = "see qlr run --help"});
   if (int(flags.prompt.has_value()) + int(!flags.file.empty()) + int(!flags.promptIds.empty()) > 1)
     fail({.found = "more than one prompt", .expected = "one of -p, -f and --prompt-ids"});
+  if (!flags.promptIds.empty())
+    parseIds(flags.promptIds); // a mistake is told before anything is loaded
   SessionOptions options = sessionFlags.finish();
   options.largestChunk = flags.prefillChunk;
   options.allLogits = !flags.dumpLogits.empty();

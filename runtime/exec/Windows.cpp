@@ -64,11 +64,11 @@ std::vector<std::vector<uint32_t>> readWindows(const std::string &path, uint64_t
       break;
     const nlohmann::json &ids = row.is_object() && row.contains("ids") ? row["ids"] : row;
     if (!ids.is_array() || ids.size() < 2)
-      refuse("window " + std::to_string(windows.size()) + " that is no list of two ids or more");
+      refuse(std::to_string(windows.size()).insert(0, "in window ") + " no list of two ids or more");
     std::vector<uint32_t> &window = windows.emplace_back();
     for (const nlohmann::json &id : ids) {
       if (!id.is_number_unsigned() || id.get<uint64_t>() > 0x7fffffff)
-        refuse("'" + shown(id) + "' in window " + std::to_string(windows.size() - 1));
+        refuse(shown(id) + " in window " + std::to_string(windows.size() - 1));
       window.push_back(id.get<uint32_t>());
     }
   }

@@ -1,0 +1,8 @@
+#pragma once
+
+namespace qlr {
+
+/// `qlr inspect`: the whole program. Throws Error.
+int inspectCommandMain(int argc, char **argv);
+
+} // namespace qlr
