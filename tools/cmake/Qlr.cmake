@@ -37,6 +37,10 @@ endfunction()
 function(qlr_add_mlir_library name)
   qlr_add_library(${name} ${ARGN})
   target_include_directories(${name} SYSTEM PUBLIC ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
+  # The time of a compilation passes inside libMLIR and libLLVM; -O1 saves most of the time of building this library.
+  if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(${name} PRIVATE -O1)
+  endif()
   target_link_libraries(${name} PUBLIC ${QLR_MLIR_LIBS})
 endfunction()
 

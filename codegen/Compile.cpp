@@ -1,0 +1,225 @@
+// Import, passes, target, artifact.
+#include "codegen/Compile.h"
+
+#include "codegen/Import.h"
+#include "codegen/PlanBuilder.h"
+#include "codegen/WeightStream.h"
+#include "dialect/Qlr.h"
+#include "passes/Passes.h"
+#include "passes/Pipelines.h"
+#include "runtime/format/Error.h"
+#include "runtime/format/Hash.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/Process.h"
+#include "llvm/Support/ToolOutputFile.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <chrono>
+
+using namespace mlir;
+
+namespace qlr {
+namespace {
+
+/// Loads all that can appear between import and the llvm dialect.
+void prepareContext(MLIRContext &context) {
+  DialectRegistry registry;
+  registry.insert<QlrDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect, scf::SCFDialect,
+                  vector::VectorDialect, LLVM::LLVMDialect>();
+  registerTargetInterfaces(registry);
+  context.appendDialectRegistry(registry);
+  context.loadAllAvailableDialects();
+}
+
+OwningOpRef<ModuleOp> loadGraph(MLIRContext &context, const CompileOptions &options, const ModelConfig &config,
+                                const Checkpoint &checkpoint, const QuantConfig *quant) {
+  if (options.ir.empty()) {
+    ImportOptions import;
+    import.f32Cache = options.f32Cache;
+    return importModel(context, config, checkpoint, quant, import);
+  }
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(options.ir, &context);
+  if (!module)
+    fail({.file = options.ir, .found = "text that is no valid qlr IR", .expected = "a module of the qlr dialect",
+          .advice = "the messages above name the place; qlr-opt " + options.ir + " checks it alone"});
+  return module;
+}
+
+/// Runs the passes to `stage`.
+void runPasses(ModuleOp module, const CompileOptions &options, llvm::StringRef stage) {
+  PassManager passes(module.getContext());
+  (void)applyPassManagerCLOptions(passes);
+  std::string reproducer = (options.output == "-" ? options.model + "/qlr" : options.output) + ".reproducer.mlir";
+  passes.enableCrashReproducerGeneration(reproducer);
+  if (stage == "kernels") {
+    passes.addPass(createFuseSiblingsPass());
+    passes.addPass(createDecomposePass());
+    passes.addPass(createFormKernelsPass(FormKernelsPassOptions{options.form}));
+  } else {
+    PlanOptions plan;
+    plan.form = options.form;
+    plan.tuneDb = options.tuneDb;
+    buildToPlanned(passes, plan);
+  }
+  if (failed(passes.run(module)))
+    fail({.file = options.model, .found = "a pass that failed", .expected = "a compiled model",
+          .advice = "reproduce it with: qlr-opt --run-reproducer " + reproducer});
+}
+
+/// Where the output goes under another name until it is complete.
+class TextOutput {
+public:
+  explicit TextOutput(const std::string &path) : path(path) {
+    std::error_code code;
+    const bool isStdout = path == "-";
+    temporary = isStdout ? "-" : path + ".tmp" + std::to_string(llvm::sys::Process::getProcessId());
+    file = std::make_unique<llvm::ToolOutputFile>(temporary, code, llvm::sys::fs::OF_None);
+    if (code)
+      fail({.file = path, .found = code.message(), .expected = "a file that can be written"});
+  }
+  llvm::raw_ostream &stream() { return file->os(); }
+  void finish() {
+    file->os().flush();
+    if (file->os().has_error())
+      fail({.file = path, .found = file->os().error().message(), .expected = "room for the output"});
+    file->keep();
+    file.reset();
+    if (temporary == "-")
+      return;
+    if (std::error_code code = llvm::sys::fs::rename(temporary, path))
+      fail({.file = path, .found = code.message(), .expected = "a file that can be replaced"});
+  }
+
+private:
+  std::string path, temporary;
+  std::unique_ptr<llvm::ToolOutputFile> file;
+};
+
+void printIr(ModuleOp module, const Target &target, const CompileOptions &options) {
+  TextOutput output(options.output);
+  if (options.emit == Emit::Mlir && options.emitStage != "lowered")
+    module.print(output.stream());
+  else if (failed(target.print(module, options.emit, output.stream())))
+    fail({.file = options.model, .found = "kernels without a lowering to " + target.name().str(),
+          .expected = "code", .advice = "the messages above name the op"});
+  output.finish();
+}
+
+nlohmann::json provenance(const CompileOptions &options, const ModelConfig &config, const QuantConfig *quant) {
+  nlohmann::json json = {{"tool", "qlr " QLR_VERSION}, {"target", options.target}, {"form", options.form}};
+  if (!quant)
+    return json;
+  nlohmann::json compressed = quant->toJson();
+  compressed.erase("tensors"); // the arena has hashes of its own
+  json["quantization_config"] = std::move(compressed);
+  return json;
+}
+
+/// The model directory's small files an artifact carries.
+std::vector<std::pair<std::string, MappedFile>> tokenizerFiles(const std::string &model) {
+  std::vector<std::pair<std::string, MappedFile>> files;
+  for (const char *name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json", "config.json"})
+    if (std::string path = model + "/" + name; llvm::sys::fs::exists(path))
+      files.emplace_back(name, MappedFile::open(path));
+  return files;
+}
+
+/// A line per second on standard error while weights are copied.
+class Progress {
+public:
+  explicit Progress(uint64_t total) : total(total), start(Clock::now()), last(start) {}
+  void add(uint64_t bytes) {
+    done += bytes;
+    auto now = Clock::now();
+    if (now - last < std::chrono::seconds(1))
+      return;
+    last = now;
+    const double seconds = std::chrono::duration<double>(now - start).count();
+    llvm::errs() << llvm::format("weights: %.2f of %.2f GB, %.0f s left\n", done / 1e9, total / 1e9,
+                                 seconds / done * (total - done));
+  }
+
+private:
+  using Clock = std::chrono::steady_clock;
+  uint64_t total, done = 0;
+  Clock::time_point start, last;
+};
+
+void writeArtifact(const CompileOptions &options, const Plan &plan, const nlohmann::json &origin,
+                   const std::vector<ArenaTensor> &weights, llvm::ArrayRef<char> code) {
+  ArtifactWriter writer(options.output);
+  uint64_t total = 0;
+  for (const ArenaTensor &tensor : weights) {
+    uint64_t offset = writer.declareWeight(tensor.name, tensor.bytes);
+    total += tensor.bytes;
+    if (offset != tensor.offset)
+      fail({.file = options.output, .tensor = tensor.name, .found = "arena offset " + std::to_string(offset),
+            .expected = std::to_string(tensor.offset) + " as planned"});
+  }
+  writer.declareKernels(options.target, code.size());
+  auto files = tokenizerFiles(options.model);
+  for (auto &[name, file] : files)
+    writer.declareTokenizerFile(name, file.bytes().size());
+  writer.setPlan(plan);
+  writer.setProvenance(origin);
+  writer.begin();
+  Progress progress(total);
+  for (const ArenaTensor &tensor : weights)
+    tensor.write([&](std::span<const std::byte> bytes) {
+      writer.write(bytes);
+      progress.add(bytes.size());
+    });
+  writer.write(std::as_bytes(std::span<const char>(code.data(), code.size())));
+  for (auto &[name, file] : files)
+    writer.write(file.bytes());
+  writer.finish();
+}
+
+} // namespace
+
+void compileModel(const CompileOptions &options) {
+  const Target *target = findTarget(options.target);
+  if (!target) {
+    std::string known;
+    for (const Target *one : targets())
+      known += (known.empty() ? "" : ", ") + one->name().str();
+    fail({.found = "target '" + options.target + "'", .expected = known});
+  }
+  ModelConfig config = ModelConfig::load(options.model);
+  std::optional<QuantConfig> quant = QuantConfig::fromConfig(config);
+  Checkpoint checkpoint = Checkpoint::open(options.model);
+
+  MLIRContext context;
+  prepareContext(context);
+  OwningOpRef<ModuleOp> module = loadGraph(context, options, config, checkpoint, quant ? &*quant : nullptr);
+  const std::string stage = options.emit == Emit::Mlir ? options.emitStage : "planned";
+  if (stage != "graph")
+    runPasses(*module, options, stage);
+  if (options.emit != Emit::Artifact)
+    return printIr(*module, *target, options);
+
+  Plan plan = buildPlan(*module, config);
+  plan.form = options.form;
+  plan.weightsPresent = options.weights;
+  target->describe(plan);
+  std::vector<ArenaTensor> weights;
+  if (options.weights)
+    weights = arenaTensors(*module, checkpoint, quant ? &*quant : nullptr);
+  llvm::SmallVector<char, 0> code;
+  if (failed(target->compile(*module, code)))
+    fail({.file = options.model, .found = "kernels without a lowering to " + options.target, .expected = "code",
+          .advice = "the messages above name the op"});
+  writeArtifact(options, plan, provenance(options, config, quant ? &*quant : nullptr), weights, code);
+}
+
+} // namespace qlr

@@ -1,0 +1,52 @@
+// What a machine needs to know: how planned kernels become code. A target is one folder with one of these.
+#ifndef QLR_CODEGEN_TARGET_H
+#define QLR_CODEGEN_TARGET_H
+
+#include "runtime/format/Plan.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/SmallVector.h"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace llvm {
+class raw_ostream;
+}
+
+namespace qlr {
+
+/// Where `qlr compile --emit` stops.
+enum class Emit { Artifact, Mlir, Llvm, Asm };
+
+class Target {
+public:
+  virtual ~Target() = default;
+
+  /// Name on the command line and of the artifact's kernels/<name>.
+  virtual llvm::StringRef name() const = 0;
+
+  /// Lowers the kernels of `planned` (consumed) to code for the artifact.
+  /// On failure diagnoses and returns failure.
+  virtual mlir::LogicalResult compile(mlir::ModuleOp planned, llvm::SmallVectorImpl<char> &code) const = 0;
+
+  /// Prints what stands between: MLIR of the llvm dialect, LLVM IR or assembly.
+  virtual mlir::LogicalResult print(mlir::ModuleOp planned, Emit what, llvm::raw_ostream &out) const = 0;
+
+  /// Fills in what the plan says of the target (name, CPU levels).
+  virtual void describe(Plan &plan) const = 0;
+};
+
+/// Every target of this build; a target's file defines `make<Name>Target` and stands in the array of Targets.cpp.
+llvm::ArrayRef<const Target *> targets();
+
+/// The target called `name`, or null.
+const Target *findTarget(llvm::StringRef name);
+
+/// Registers what the targets attach to the dialect.
+void registerTargetInterfaces(mlir::DialectRegistry &registry);
+
+} // namespace qlr
+
+#endif // QLR_CODEGEN_TARGET_H

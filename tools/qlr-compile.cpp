@@ -1,0 +1,65 @@
+// qlr compile DIR --target T -o M.qlr: a model directory to an artifact, or the IR between.
+#include "codegen/Compile.h"
+#include "runtime/format/Error.h"
+
+#include "mlir/IR/AsmState.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace cl = llvm::cl;
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  cl::OptionCategory category("qlr compile");
+  qlr::CompileOptions options;
+  cl::opt<std::string, true> model(cl::Positional, cl::desc("DIR"), cl::Required, cl::location(options.model),
+                                   cl::cat(category));
+  cl::opt<std::string, true> target("target", cl::desc("machine to compile for (host)"), cl::init("host"),
+                                    cl::location(options.target), cl::cat(category));
+  cl::opt<std::string, true> output("o", cl::desc("artifact to write; with --emit a text file, - for standard output"),
+                                    cl::value_desc("FILE"), cl::location(options.output), cl::cat(category));
+  cl::opt<qlr::Emit, true> emit(
+      "emit", cl::desc("stop and print:"), cl::location(options.emit), cl::init(qlr::Emit::Artifact), cl::cat(category),
+      cl::values(clEnumValN(qlr::Emit::Mlir, "mlir", "MLIR, see --emit-stage"),
+                 clEnumValN(qlr::Emit::Llvm, "llvm", "LLVM IR of the kernels"),
+                 clEnumValN(qlr::Emit::Asm, "asm", "assembly of the kernels")));
+  cl::opt<std::string, true> stage("emit-stage", cl::desc("graph, kernels, planned or lowered (with --emit=mlir)"),
+                                   cl::init("planned"), cl::location(options.emitStage), cl::cat(category));
+  cl::opt<std::string, true> form("form", cl::desc("fused or unfused"), cl::init("fused"), cl::location(options.form),
+                                  cl::cat(category));
+  cl::opt<std::string> cache("cache", cl::desc("element type of the key/value cache: bf16 or f32"), cl::init("bf16"),
+                             cl::cat(category));
+  cl::opt<bool> noWeights("no-weights", cl::desc("plan and kernels only"), cl::cat(category));
+  cl::opt<std::string, true> tuneDb("tune-db", cl::desc("tuning database of qlr tune"), cl::value_desc("FILE"),
+                                    cl::location(options.tuneDb), cl::cat(category));
+  cl::opt<std::string, true> ir("ir", cl::desc("go on from this qlr IR instead of importing the model"),
+                                cl::value_desc("FILE"), cl::location(options.ir), cl::cat(category));
+  mlir::registerAsmPrinterCLOptions();
+  mlir::registerMLIRContextCLOptions();
+  mlir::registerPassManagerCLOptions();
+  cl::SetVersionPrinter([](llvm::raw_ostream &out) { out << "qlr " QLR_VERSION "\n"; });
+  cl::ParseCommandLineOptions(argc, argv, "qlr compile: a model directory to an artifact\n");
+  options.f32Cache = cache == "f32";
+  options.weights = !noWeights;
+  try {
+    if (cache != "bf16" && cache != "f32")
+      qlr::fail({.found = "--cache " + cache.getValue(), .expected = "bf16 or f32"});
+    if (options.form != "fused" && options.form != "unfused")
+      qlr::fail({.found = "--form " + options.form, .expected = "fused or unfused"});
+    if (!llvm::is_contained({"graph", "kernels", "planned", "lowered"}, options.emitStage))
+      qlr::fail({.found = "--emit-stage " + options.emitStage, .expected = "graph, kernels, planned or lowered"});
+    if (options.output.empty()) {
+      if (options.emit == qlr::Emit::Artifact)
+        qlr::fail({.found = "no output", .expected = "-o FILE"});
+      options.output = "-";
+    }
+    qlr::compileModel(options);
+  } catch (const std::exception &error) {
+    llvm::errs() << "error: " << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}
