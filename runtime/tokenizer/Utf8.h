@@ -27,7 +27,7 @@ size_t findInvalidUtf8(std::string_view text);
 /// Appends code point `c`.
 void appendUtf8(std::string &text, uint32_t c);
 
-/// Unicode normal form C of valid UTF-8.
+/// Normal form C of valid UTF-8, by the Unicode version of Hugging Face's tokenizers.
 std::string normalizeNfc(std::string_view text);
 
 /// Turns bytes that come in pieces into valid UTF-8: holds back an incomplete character, replaces what cannot be one by

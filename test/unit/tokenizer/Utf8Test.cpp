@@ -60,6 +60,9 @@ TEST(Utf8, Nfc) {
   EXPECT_EQ(normalizeNfc("\xe2\x84\xab"), "\xc3\x85");                             // the Angstrom sign
   EXPECT_EQ(normalizeNfc("\xef\xac\x81"), "\xef\xac\x81");                         // a ligature is not canonical
   EXPECT_EQ(normalizeNfc(std::string("e\xcc\x81\0z", 5)), std::string("\xc3\xa9\0z", 4));
+  // U+0334 (class 1) goes before U+0301 (class 230), but not across U+0D3C, which Unicode 9 does not know.
+  EXPECT_EQ(normalizeNfc("x\xcc\x81\xcc\xb4"), "x\xcc\xb4\xcc\x81");
+  EXPECT_EQ(normalizeNfc("x\xcc\x81\xe0\xb4\xbc\xcc\xb4"), "x\xcc\x81\xe0\xb4\xbc\xcc\xb4");
   for (uint32_t c : {0x41u, 0xe9u, 0x20acu, 0x1f600u}) {
     std::string text;
     appendUtf8(text, c);

@@ -1,4 +1,5 @@
-// The real tokenizer of Qwen2.5 against ids made by other implementations; needs ../shared.
+// Ids made by other implementations: for the demo model's tokenizer (beside this file, made by Hugging Face's
+// `tokenizers` 0.23 in Python), and for the real tokenizer of Qwen2.5, which needs ../shared.
 #include "runtime/chat/ChatTemplate.h"
 #include "runtime/format/Hash.h"
 #include "runtime/tokenizer/Tokenizer.h"
@@ -54,6 +55,20 @@ TEST(Vectors, HuggingFaceRust) {
     ++count;
   }
   EXPECT_GE(count, 200);
+}
+
+TEST(Vectors, DemoModel) {
+  std::string root = QLR_SOURCE_DIR;
+  Tokenizer tokenizer = Tokenizer::load(root + "/test/models/demo");
+  int count = 0;
+  for (const std::string &line : lines(readFile(root + "/test/unit/tokenizer/demo_vectors.jsonl"))) {
+    json vector = json::parse(line);
+    Ids ids = tokenizer.encode(vector["text"].get<std::string>());
+    EXPECT_EQ(ids, vector["ids"].get<Ids>()) << vector["text"];
+    EXPECT_EQ(tokenizer.decode(ids), vector["decoded"].get<std::string>());
+    ++count;
+  }
+  EXPECT_EQ(count, 60);
 }
 
 TEST(Vectors, LlamaCpp) {
