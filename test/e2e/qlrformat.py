@@ -419,6 +419,10 @@ class RandomCheckpoint:
 
 # ---- the model in fp64 ----------------------------------------------------------------------------------------------
 
+def silu(x):
+    return x / (1 + np.exp(-x))
+
+
 class Model:
     """Forward pass of a plain or compressed Qwen2 directory in fp64."""
 
@@ -461,6 +465,16 @@ class Model:
         p = np.exp(score - score.max(-1, keepdims=True))
         return np.einsum("hqk,khd->qhd", p / p.sum(-1, keepdims=True), v).reshape(n, -1)
 
+    # What tests of edited kernels override.
+    def residual(self, layer, x, y):
+        return x + y
+
+    def mlp_residual(self, layer, x, y):
+        return x + y
+
+    def swiglu(self, layer, gate, up):
+        return silu(gate) * up
+
     def logits(self, ids, exact=True):
         """fp64 logits [tokens, vocab] of one sequence; exact=False rounds activations as the kernels do."""
         x = self.embed[np.asarray(ids)]
@@ -468,8 +482,8 @@ class Model:
             call = lambda name, y: layer[name](y, exact)
             h = self.norm(x, f"model.layers.{n}.input_layernorm.weight")
             a = self.attention(*(call(f"self_attn.{p}_proj", h) for p in "qkv"))
-            x = x + call("self_attn.o_proj", a)
+            x = self.residual(n, x, call("self_attn.o_proj", a))
             h = self.norm(x, f"model.layers.{n}.post_attention_layernorm.weight")
-            g, u = call("mlp.gate_proj", h), call("mlp.up_proj", h)
-            x = x + call("mlp.down_proj", g / (1 + np.exp(-g)) * u)
+            y = self.swiglu(n, call("mlp.gate_proj", h), call("mlp.up_proj", h))
+            x = self.mlp_residual(n, x, call("mlp.down_proj", y))
         return self.head(self.norm(x, "model.norm.weight"), exact)
