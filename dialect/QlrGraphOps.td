@@ -44,7 +44,7 @@ def Qlr_EmbedOp : Qlr_GraphOp<"embed"> {
   }];
   let arguments = (ins Qlr_Ids:$ids, Qlr_WeightType:$weight);
   let results = (outs Qlr_Matrix:$result);
-  let assemblyFormat = "$ids `,` $weight attr-dict `:` type($ids) `,` type($weight) `->` type($result)";
+  let assemblyFormat = "$ids `,` $weight attr-dict `:` type($ids) `,` qualified(type($weight)) `->` type($result)";
   let hasVerifier = 1;
 }
 
@@ -151,7 +151,7 @@ def Qlr_RotateOp : Qlr_GraphOp<"rotate"> {
   }];
   let arguments = (ins Qlr_Matrix:$x, Optional<Qlr_Vector>:$signs);
   let results = (outs Qlr_ActType:$result);
-  let assemblyFormat = "$x (`,` $signs^)? attr-dict `:` type($x) (`,` type($signs)^)? `->` type($result)";
+  let assemblyFormat = "$x (`,` $signs^)? attr-dict `:` type($x) (`,` type($signs)^)? `->` qualified(type($result))";
   let hasVerifier = 1;
 }
 
@@ -179,7 +179,7 @@ def Qlr_LinearOp : Qlr_GraphOp<"linear"> {
   let arguments = (ins Qlr_Input:$x, Qlr_WeightType:$weight, Optional<Qlr_Vector>:$bias);
   let results = (outs Qlr_Matrix:$result);
   let assemblyFormat = [{
-    $x `,` $weight (`,` $bias^)? attr-dict `:` type($x) `,` type($weight) (`,` type($bias)^)?
+    $x `,` $weight (`,` $bias^)? attr-dict `:` qualified(type($x)) `,` qualified(type($weight)) (`,` type($bias)^)?
     `->` type($result)
   }];
   let hasVerifier = 1;
@@ -198,7 +198,7 @@ def Qlr_MatmulOp : Qlr_GraphOp<"matmul"> {
   }];
   let arguments = (ins Qlr_Input:$x, Qlr_WeightType:$weight);
   let results = (outs Qlr_Matrix:$result);
-  let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight) `->` type($result)";
+  let assemblyFormat = "$x `,` $weight attr-dict `:` qualified(type($x)) `,` qualified(type($weight)) `->` type($result)";
   let hasVerifier = 1;
 }
 
@@ -219,7 +219,7 @@ def Qlr_ProjectOp : Qlr_GraphOp<"project"> {
   }];
   let arguments = (ins Qlr_ActType:$x, Qlr_WeightType:$weight);
   let results = (outs Qlr_Matrix:$result);
-  let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight) `->` type($result)";
+  let assemblyFormat = "$x `,` $weight attr-dict `:` qualified(type($x)) `,` qualified(type($weight)) `->` type($result)";
   let hasVerifier = 1;
 }
 
@@ -238,7 +238,7 @@ def Qlr_ExpandOp : Qlr_GraphOp<"expand", [AllTypesMatch<["y", "result"]>]> {
   }];
   let arguments = (ins Qlr_Matrix:$y, Qlr_Matrix:$t, Qlr_WeightType:$weight);
   let results = (outs Qlr_Matrix:$result);
-  let assemblyFormat = "$y `,` $t `,` $weight attr-dict `:` type($y) `,` type($t) `,` type($weight)";
+  let assemblyFormat = "$y `,` $t `,` $weight attr-dict `:` type($y) `,` type($t) `,` qualified(type($weight))";
   let hasVerifier = 1;
   let extraClassDeclaration = stagedMethods # [{
     bool isStageRoot() { return false; }
@@ -368,7 +368,7 @@ def Qlr_CacheLayerOp : Qlr_Op<"cache_layer", [Pure]> {
   }];
   let arguments = (ins Qlr_CacheType:$cache, I64Attr:$layer);
   let results = (outs Qlr_CacheType:$result);
-  let assemblyFormat = "$cache attr-dict `:` type($cache) `->` type($result)";
+  let assemblyFormat = "$cache attr-dict `:` qualified(type($cache)) `->` qualified(type($result))";
   let hasVerifier = 1;
 }
 
@@ -388,7 +388,7 @@ def Qlr_CacheAppendOp : Qlr_GraphOp<"cache_append", [AllTypesMatch<["cache", "re
   }];
   let arguments = (ins Qlr_CacheType:$cache, Qlr_Matrix:$k, Qlr_Matrix:$v, Qlr_Position:$position);
   let results = (outs Qlr_CacheType:$result);
-  let assemblyFormat = "$cache `,` $k `,` $v `,` $position attr-dict `:` type($cache) `,` type($k) `,` type($v)";
+  let assemblyFormat = "$cache `,` $k `,` $v `,` $position attr-dict `:` qualified(type($cache)) `,` type($k) `,` type($v)";
   let hasVerifier = 1;
   let extraClassDeclaration = stagedMethods # [{
     bool isStageRoot() { return false; }
@@ -413,7 +413,7 @@ def Qlr_AttentionOp : Qlr_GraphOp<"attention", [AllTypesMatch<["q", "result"]>]>
   let arguments = (ins Qlr_Matrix:$q, Qlr_CacheType:$cache, Qlr_Position:$position,
                        I64Attr:$heads, I64Attr:$kv_heads, I64Attr:$head_dim);
   let results = (outs Qlr_Matrix:$result);
-  let assemblyFormat = "$q `,` $cache `,` $position attr-dict `:` type($q) `,` type($cache)";
+  let assemblyFormat = "$q `,` $cache `,` $position attr-dict `:` type($q) `,` qualified(type($cache))";
   let hasVerifier = 1;
 }
 

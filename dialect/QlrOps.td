@@ -82,7 +82,7 @@ class Qlr_RefOp<string mnemonic, Type type, string decl>
   }];
   let arguments = (ins FlatSymbolRefAttr:$symbol);
   let results = (outs type:$result);
-  let assemblyFormat = "$symbol attr-dict `:` type($result)";
+  let assemblyFormat = "$symbol attr-dict `:` qualified(type($result))";
 }
 def Qlr_WeightRefOp : Qlr_RefOp<"weight_ref", Qlr_WeightType, "qlr.weight_decl">;
 def Qlr_VectorRefOp : Qlr_RefOp<"vector_ref", Qlr_Vector, "qlr.vector_decl">;

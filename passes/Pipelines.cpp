@@ -11,15 +11,19 @@ using namespace mlir;
 
 namespace qlr {
 
-void buildToPlanned(OpPassManager &pm, const PlanOptions &options) {
+void buildToKernels(OpPassManager &pm, const PlanOptions &options) {
   // Siblings are found by their common input, so equal rotations have to be one value first.
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createFuseSiblingsPass());
   pm.addPass(createDecomposePass());
-  // One kernel per group of neighbours, then one definition per kind of kernel: everything after works on definitions, so
-  // its time does not grow with the number of layers.
   pm.addPass(createFormKernelsPass({options.form}));
+}
+
+void buildToPlanned(OpPassManager &pm, const PlanOptions &options) {
+  // It takes kernels that are there as they are.
+  buildToKernels(pm, options);
+  // One definition per kind of kernel: everything after works on definitions, so its time does not grow with the layers.
   pm.addPass(createShareKernelsPass());
   pm.addPass(createStagePass());
   pm.addPass(createSelectVariantsPass({options.tuneDb}));
@@ -28,6 +32,7 @@ void buildToPlanned(OpPassManager &pm, const PlanOptions &options) {
 }
 
 void registerQlrPipelines() {
+  PassPipelineRegistration<PlanOptions>("qlr-to-kernels", "From the model graph to kernels", buildToKernels);
   PassPipelineRegistration<PlanOptions>("qlr-to-planned", "From the model graph to planned kernels", buildToPlanned);
 }
 

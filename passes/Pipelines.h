@@ -16,10 +16,13 @@ struct PlanOptions : mlir::PassPipelineOptions<PlanOptions> {
                              llvm::cl::init("")};
 };
 
-/// Graph -> kernels -> stages -> addresses. What comes out passes qlr-verify-planned.
+/// Graph -> kernels: the form in which kernels are best edited.
+void buildToKernels(mlir::OpPassManager &pm, const PlanOptions &options);
+
+/// Graph or kernels -> kernels -> stages -> addresses. What comes out passes qlr-verify-planned.
 void buildToPlanned(mlir::OpPassManager &pm, const PlanOptions &options);
 
-/// Makes `qlr-to-planned` known to pass pipeline strings.
+/// Makes `qlr-to-kernels` and `qlr-to-planned` known to pass pipeline strings.
 void registerQlrPipelines();
 
 } // namespace qlr

@@ -8,7 +8,7 @@ import lit.formats
 config.name = "qlr"
 config.test_format = lit.formats.ShTest(True)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["e2e", "unit", "fuzz", "models"]
+config.excludes = ["e2e", "unit", "fuzz", "models", "Inputs"]
 config.test_source_root = os.path.dirname(__file__)
 
 build = os.path.abspath(lit_config.params.get("qlr_build", "build/release"))
@@ -19,6 +19,7 @@ opt = os.path.join(build, "bin", "qlr-opt")
 if os.environ.get("QLR_ROUNDTRIP"):
     opt += " --verify-roundtrip"
 config.substitutions += [
+    ("%bin", os.path.join(build, "bin")),
     ("qlr-opt", opt),
     ("%source", os.path.dirname(config.test_source_root)),
     ("%llvm-tools", llvm_tools),

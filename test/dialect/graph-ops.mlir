@@ -5,7 +5,7 @@
 
 // CHECK-LABEL: func.func @tokens
 func.func @tokens(%ids: tensor<8xi32>, %w: !qlr.weight<512x64, q = #qlr.float<bf16>>) -> tensor<1x64xf32> {
-  // CHECK: %[[X:.*]] = qlr.embed %{{.*}}, %{{.*}} : tensor<8xi32>, <512x64, q = #qlr.float<bf16>> -> tensor<8x64xf32>
+  // CHECK: %[[X:.*]] = qlr.embed %{{.*}}, %{{.*}} : tensor<8xi32>, !qlr.weight<512x64, q = #qlr.float<bf16>> -> tensor<8x64xf32>
   %x = qlr.embed %ids, %w : tensor<8xi32>, !qlr.weight<512x64, q = #qlr.float<bf16>> -> tensor<8x64xf32>
   // CHECK: qlr.last_token %[[X]] : tensor<8x64xf32> -> tensor<1x64xf32>
   %l = qlr.last_token %x : tensor<8x64xf32> -> tensor<1x64xf32>
@@ -30,18 +30,18 @@ func.func @split_norm(%x: tensor<8x64xf32>, %w: tensor<64xf32>) {
 
 // CHECK-LABEL: func.func @rotations
 func.func @rotations(%x: tensor<8x64xf32>, %signs: tensor<64xf32>) {
-  // CHECK: qlr.rotate %{{.*}}, %{{.*}} : tensor<8x64xf32>, tensor<64xf32> -> <8x64, block = 128, sums = 128, rotation = 64>
+  // CHECK: qlr.rotate %{{.*}}, %{{.*}} : tensor<8x64xf32>, tensor<64xf32> -> !qlr.act<8x64, block = 128, sums = 128, rotation = 64>
   %a = qlr.rotate %x, %signs : tensor<8x64xf32>, tensor<64xf32> -> !qlr.act<8x64, block = 128, sums = 128, rotation = 64>
-  // CHECK: qlr.rotate %{{.*}} : tensor<8x64xf32> -> <8x64, block = 128, sums = 128, rotation = 0>
+  // CHECK: qlr.rotate %{{.*}} : tensor<8x64xf32> -> !qlr.act<8x64, block = 128, sums = 128, rotation = 0>
   %b = qlr.rotate %x : tensor<8x64xf32> -> !qlr.act<8x64, block = 128, sums = 128, rotation = 0>
   return
 }
 
 // CHECK-LABEL: func.func @float_products
 func.func @float_products(%x: tensor<8x64xf32>, %w: !qlr.weight<32x64, q = #qlr.float<f32>>, %b: tensor<32xf32>) {
-  // CHECK: qlr.linear %{{.*}}, %{{.*}}, %{{.*}} : tensor<8x64xf32>, <32x64, q = #qlr.float<f32>>, tensor<32xf32> -> tensor<8x32xf32>
+  // CHECK: qlr.linear %{{.*}}, %{{.*}}, %{{.*}} : tensor<8x64xf32>, !qlr.weight<32x64, q = #qlr.float<f32>>, tensor<32xf32> -> tensor<8x32xf32>
   %y = qlr.linear %x, %w, %b : tensor<8x64xf32>, !qlr.weight<32x64, q = #qlr.float<f32>>, tensor<32xf32> -> tensor<8x32xf32>
-  // CHECK: qlr.linear %{{.*}}, %{{.*}} : tensor<8x64xf32>, <32x64, q = #qlr.float<f32>> -> tensor<8x32xf32>
+  // CHECK: qlr.linear %{{.*}}, %{{.*}} : tensor<8x64xf32>, !qlr.weight<32x64, q = #qlr.float<f32>> -> tensor<8x32xf32>
   %u = qlr.linear %x, %w : tensor<8x64xf32>, !qlr.weight<32x64, q = #qlr.float<f32>> -> tensor<8x32xf32>
   return
 }
@@ -92,7 +92,7 @@ func.func @rope(%x: tensor<8x64xf32>, %pos: !pos) {
 
 // CHECK-LABEL: func.func @layers
 func.func @layers(%cache: !qlr.cache<24, 2, 64, bf16>) {
-  // CHECK: qlr.cache_layer %{{.*}} {layer = 3 : i64} : <24, 2, 64, bf16> -> <1, 2, 64, bf16>
+  // CHECK: qlr.cache_layer %{{.*}} {layer = 3 : i64} : !qlr.cache<24, 2, 64, bf16> -> !qlr.cache<1, 2, 64, bf16>
   %l = qlr.cache_layer %cache {layer = 3 : i64} : !qlr.cache<24, 2, 64, bf16> -> !qlr.cache<1, 2, 64, bf16>
   return
 }
@@ -100,9 +100,9 @@ func.func @layers(%cache: !qlr.cache<24, 2, 64, bf16>) {
 // CHECK-LABEL: func.func @attention
 func.func @attention(%q: tensor<8x64xf32>, %k: tensor<8x32xf32>, %v: tensor<8x32xf32>, %pos: !pos,
                      %cache: !qlr.cache<1, 2, 16, bf16>) {
-  // CHECK: qlr.cache_append %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} : <1, 2, 16, bf16>, tensor<8x32xf32>, tensor<8x32xf32>
+  // CHECK: qlr.cache_append %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} : !qlr.cache<1, 2, 16, bf16>, tensor<8x32xf32>, tensor<8x32xf32>
   %c = qlr.cache_append %cache, %k, %v, %pos : !qlr.cache<1, 2, 16, bf16>, tensor<8x32xf32>, tensor<8x32xf32>
-  // CHECK: qlr.attention %{{.*}}, %{{.*}}, %{{.*}} {head_dim = 16 : i64, heads = 4 : i64, kv_heads = 2 : i64} : tensor<8x64xf32>, <1, 2, 16, bf16>
+  // CHECK: qlr.attention %{{.*}}, %{{.*}}, %{{.*}} {head_dim = 16 : i64, heads = 4 : i64, kv_heads = 2 : i64} : tensor<8x64xf32>, !qlr.cache<1, 2, 16, bf16>
   %o = qlr.attention %q, %cache, %pos {heads = 4 : i64, kv_heads = 2 : i64, head_dim = 16 : i64} : tensor<8x64xf32>, !qlr.cache<1, 2, 16, bf16>
   return
 }

@@ -12,7 +12,7 @@ qlr.levels_decl @levels.trellis2 : #qlr.trellis<bits = 2> {offset = 0 : i64}
 
 // CHECK-LABEL: func.func @references
 func.func @references() -> (!qlr.weight<64x64, q = #qlr.int<bits = 4>>, tensor<64xf32>) {
-  // CHECK: qlr.weight_ref @w : <64x64, q = #qlr.int<bits = 4>>
+  // CHECK: qlr.weight_ref @w : !qlr.weight<64x64, q = #qlr.int<bits = 4>>
   %w = qlr.weight_ref @w : !qlr.weight<64x64, q = #qlr.int<bits = 4>>
   // CHECK: qlr.vector_ref @n : tensor<64xf32>
   %n = qlr.vector_ref @n : tensor<64xf32>
