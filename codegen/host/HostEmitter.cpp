@@ -57,10 +57,7 @@ void HostEmitter::store(Value value, Value address, unsigned align) {
 
 Value HostEmitter::stack(int64_t bytes) {
   OpBuilder::InsertionGuard guard(b);
-  Operation *function = b.getInsertionBlock()->getParentOp();
-  while (!isa<LLVM::LLVMFuncOp>(function))
-    function = function->getParentOp();
-  b.setInsertionPointToStart(&cast<LLVM::LLVMFuncOp>(function).getBody().front());
+  b.setInsertionPointToStart(entry);
   return LLVM::AllocaOp::create(b, ptr(), i8(), c64(bytes), 64);
 }
 

@@ -19,6 +19,10 @@ class HostEmitter {
 public:
   HostEmitter(mlir::Location loc, mlir::OpBuilder &builder, CpuLevel level) : b(loc, builder), level(level) {}
 
+  /// The function's entry block, where stack memory, argument loads and tables go. (Loops are attached to the function
+  /// only after their bodies are built, so it cannot be found from the insertion point.)
+  mlir::Block *entry = nullptr;
+
   mlir::ImplicitLocOpBuilder b;
   const CpuLevel level;
 

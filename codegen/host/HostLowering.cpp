@@ -44,6 +44,7 @@ static LogicalResult lowerStage(ModuleOp module, StageOp stage, const KernelArgu
   auto function = LLVM::LLVMFuncOp::create(e.b, (symbol + "_" + cpuLevelName(level)).str(), type);
   setTarget(function, level);
   Block *entry = function.addEntryBlock(e.b);
+  e.entry = entry;
   e.b.setInsertionPointToStart(entry);
   auto end = LLVM::ReturnOp::create(e.b, ValueRange());
   e.b.setInsertionPoint(end);

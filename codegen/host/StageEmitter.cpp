@@ -76,7 +76,7 @@ Value StageEmitter::pointer(Value value, int64_t component) {
     std::optional<int64_t> argument = arguments.find(value);
     assert(argument && "a value without memory has no address");
     OpBuilder::InsertionGuard guard(e.b);
-    e.b.setInsertionPointToStart(argumentArray.getParentBlock());
+    e.b.setInsertionPointToStart(e.entry);
     found->second = e.load(e.ptr(), e.at(argumentArray, 8 * (*argument + component)), 8);
   }
   return found->second;
@@ -110,7 +110,7 @@ TileMatrix StageEmitter::tileMatrix(Value weight, int64_t rows, int64_t columns,
     if (levels)
       e.b.setInsertionPointAfter(levels.getDefiningOp());
     else
-      e.b.setInsertionPointToStart(argumentArray.getParentBlock());
+      e.b.setInsertionPointToStart(e.entry);
     found->second->prepare(e, levels);
   }
   return {rows,   columns,        codec.getGroup(),          codec.getActivationBits(), found->second,
