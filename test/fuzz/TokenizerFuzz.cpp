@@ -30,15 +30,14 @@ std::vector<std::string> fuzzSeeds() {
       token.insert(0, "\\");
     vocabulary += (b ? ",\"" : "\"") + token + "\":" + std::to_string(b);
   }
+  // What is worth mutating comes first, the 256 bytes come last.
   auto file = [&](const std::string &merges) {
-    // What is worth mutating comes first; the 256 bytes come last.
-    return R"({"merges_first":0,"added_tokens":[{"id":258,"content":"<|end|>","single_word":false,"lstrip":false,)"
-           R"("rstrip":false,"normalized":false,"special":true}],"normalizer":{"type":"NFC"},"pre_tokenizer":)"
-           R"({"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":"\\p{L}+|\\s+(?!\\S)"},)"
-           R"("behavior":"Isolated","invert":false},{"type":"ByteLevel","add_prefix_space":false,)"
-           R"("use_regex":false}]},"post_processor":null,"decoder":{"type":"ByteLevel"},"model":{"type":"BPE",)"
-           R"("merges":)" +
-           merges + R"(,"vocab":{"ab":256,"aa":257,)" + vocabulary + "}}}";
-};
-return {file(R"(["a b","a a"])"), file(R"([["a","b"],["a","a"]])"), R"({"chat_template":"x","eos_token":"y"})"};
+    return R"json({"added_tokens":[{"id":258,"content":"<|end|>","single_word":false,"lstrip":false,"rstrip":false,
+"normalized":false,"special":true}],"normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[
+{"type":"Split","pattern":{"Regex":"\\p{L}+|\\s+(?!\\S)"},"behavior":"Isolated","invert":false},
+{"type":"ByteLevel","add_prefix_space":false,"use_regex":false}]},"post_processor":null,
+"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","merges":)json" +
+           merges + R"json(,"vocab":{"ab":256,"aa":257,)json" + vocabulary + "}}}";
+  };
+  return {file(R"(["a b","a a"])"), file(R"([["a","b"],["a","a"]])"), R"({"chat_template":"x","eos_token":"y"})"};
 }
