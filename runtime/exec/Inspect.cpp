@@ -40,6 +40,21 @@ std::optional<ModuleReport> plainModule(const TensorInfo &info) {
   return module;
 }
 
+/// All but the bytes.
+ModuleReport describeModule(const std::string &name, const ModuleQuant &module) {
+  ModuleReport entry;
+  entry.name = name;
+  entry.codec = module.codec;
+  entry.factors = module.rank ? module.factors : "";
+  entry.rows = module.shape[0];
+  entry.columns = module.shape[1];
+  entry.rank = module.rank;
+  entry.rotation = module.rotation;
+  entry.decoder = isDecoder(name);
+  entry.recorded = module.correlation;
+  return entry;
+}
+
 void checkHashes(const Checkpoint &checkpoint, const QuantConfig &quant) {
   std::vector<std::pair<std::string, std::string>> hashes(quant.tensors.begin(), quant.tensors.end());
   std::mutex mutex;
@@ -173,9 +188,37 @@ Report inspectArtifact(const Artifact &artifact) {
   Report report = inspectFile(artifact.path());
   report.kind = "artifact";
   report.provenance = artifact.provenance();
-  const nlohmann::json &provenance = artifact.provenance();
-  if (provenance.is_object() && provenance.contains("bits_per_weight") && provenance["bits_per_weight"].is_number())
-    report.bitsPerWeight = provenance["bits_per_weight"].get<double>();
+  std::optional<std::string_view> text = artifact.tokenizerFile("config.json");
+  if (!text)
+    return report;
+  ModelConfig config = ModelConfig::parse(*text, artifact.path() + "/config.json");
+  std::optional<QuantConfig> quant = QuantConfig::fromConfig(config);
+  uint64_t shared = 0;
+  std::set<std::string> seen; // what modules share is counted once
+  for (uint32_t layer = 0; layer < config.layers; ++layer)
+    for (const LinearModule &linear : layerModules(config, layer)) {
+      const ModuleQuant *stored = quant ? quant->find(linear.name) : nullptr;
+      if (!stored) { // plain rows: their type is not written down in an artifact
+        report.modules.clear();
+        return report;
+      }
+      ModuleReport entry = describeModule(linear.name, *stored);
+      const Codec &codec = Codec::get(stored->codec);
+      entry.bytes = codec.codeBytes(entry.rows, entry.columns) + codec.scaleBytes(entry.rows, entry.columns);
+      if (entry.rank) {
+        const Codec &factors = Codec::get(entry.factors);
+        entry.bytes += factors.codeBytes(entry.rows, entry.rank) + factors.scaleBytes(entry.rows, entry.rank) +
+                       factors.codeBytes(entry.rank, entry.columns) + factors.scaleBytes(entry.rank, entry.columns);
+        if (seen.insert(entry.factors).second)
+          shared += factors.levelCount();
+      }
+      if (seen.insert(entry.codec).second)
+        shared += codec.levelCount();
+      if (entry.rotation && seen.insert(stored->input).second)
+        shared += (entry.columns + 7) / 8;
+      report.modules.push_back(entry);
+    }
+  report.bitsPerWeight = bitsPerWeight(report.modules, shared);
   return report;
 }
 
@@ -201,17 +244,8 @@ Report inspectDirectory(const std::string &path) {
     for (const auto &[name, module] : quant->modules) {
       if (Codec::get(module.codec).isFloat())
         continue; // stored, and reported above, as plain rows
-      ModuleReport entry;
-      entry.name = name;
-      entry.codec = module.codec;
-      entry.factors = module.rank ? module.factors : "";
-      entry.rows = module.shape[0];
-      entry.columns = module.shape[1];
-      entry.rank = module.rank;
-      entry.rotation = module.rotation;
+      ModuleReport entry = describeModule(name, module);
       entry.bytes = StoredLinear(checkpoint, name, module).bytes();
-      entry.decoder = isDecoder(name);
-      entry.recorded = module.correlation;
       report.modules.push_back(entry);
     }
     std::sort(report.modules.begin(), report.modules.end(),

@@ -87,7 +87,7 @@ std::string Report::toText(bool everyTensor) const {
   if (!provenance.is_null() && !provenance.empty()) {
     out += "\nprovenance\n";
     for (const auto &[key, value] : provenance.items())
-      if (key != "modules") // long, and told above where it is known
+      if (key != "modules" && key != "quantization_config") // long, and told above where it is known
         out += "  " + key + ": " +
                (value.is_string() ? value.get<std::string>().substr(0, 200) : value.dump().substr(0, 200)) + "\n";
   }
