@@ -85,7 +85,8 @@ private:
 
   Value activations(Value x, WeightType weight, const std::string &input) {
     int64_t columns = weight.getColumns();
-    auto type = ActType::get(builder.getContext(), tokensOf(x), columns, 128, weight.sumColumns(), weight.getRotation());
+    auto type =
+        ActType::get(builder.getContext(), tokensOf(x), columns, 128, weight.sumColumns(), weight.getRotation());
     Value &made = rotated[{x, type}];
     if (made)
       return made;
@@ -114,9 +115,7 @@ private:
     WeightDeclOp decl = parameters.weight(module);
     return WeightRefOp::create(builder, loc, decl.getType(), decl.getSymName());
   }
-  Value vectorRef(VectorDeclOp decl) {
-    return VectorRefOp::create(builder, loc, decl.getType(), decl.getSymName());
-  }
+  Value vectorRef(VectorDeclOp decl) { return VectorRefOp::create(builder, loc, decl.getType(), decl.getSymName()); }
 
   RankedTensorType matrix(int64_t tokens, int64_t columns) {
     return RankedTensorType::get({tokens, columns}, builder.getF32Type());

@@ -25,9 +25,9 @@ struct ForwardShape {
 /// The shapes every model is compiled for; prompts are cut into chunks of these.
 llvm::ArrayRef<ForwardShape> forwardShapes();
 
-/// The model graph: declarations named after the checkpoint's modules and tensors, and one function per forward shape. Reads
-/// headers only. `quant` is null for uncompressed checkpoints. Throws Error naming the tensor, what was found and what was
-/// expected.
+/// The model graph: declarations named after the checkpoint's modules and tensors, and one function per forward shape.
+/// Reads headers only. `quant` is null for uncompressed checkpoints. Throws Error naming the tensor, what was found and
+/// what was expected.
 mlir::OwningOpRef<mlir::ModuleOp> importModel(mlir::MLIRContext &context, const ModelConfig &config,
                                               const Checkpoint &checkpoint, const QuantConfig *quant,
                                               const ImportOptions &options);

@@ -55,6 +55,10 @@ void HostEmitter::store(Value value, Value address, unsigned align) {
   LLVM::StoreOp::create(b, value, address, align);
 }
 
+void HostEmitter::prefetch(Value address) {
+  LLVM::Prefetch::create(b, address, /*rw=*/0, /*hint=*/3, /*cache=*/1);
+}
+
 Value HostEmitter::stack(int64_t bytes) {
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(entry);

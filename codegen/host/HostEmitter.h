@@ -60,6 +60,8 @@ public:
   mlir::Value at(mlir::Value base, int64_t byteOffset);
   mlir::Value load(mlir::Type type, mlir::Value address, unsigned align = 1);
   void store(mlir::Value value, mlir::Value address, unsigned align = 1);
+  /// Asks for the cache line at `address`, which need not be readable.
+  void prefetch(mlir::Value address);
   /// Stack memory of `bytes`, 64-byte aligned, allocated once at function entry.
   mlir::Value stack(int64_t bytes);
 

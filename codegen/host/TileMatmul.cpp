@@ -123,6 +123,10 @@ Value activationAt(HostEmitter &e, const ActBuffer &act, int part, Value token, 
   return e.at(act.base, e.add(offset, part ? act.layout.lo : act.layout.hi));
 }
 
+/// How far ahead codes are asked for: the hardware prefetcher stops at every 4 KB page, and the reductions between units
+/// let it fall behind.
+constexpr int64_t kPrefetchBytes = 8192;
+
 /// Tiles emitted straight-line: enough to hide latencies, few enough to stay in the decoded-instruction cache.
 int64_t tilesPerStep(HostEmitter &e) { return e.level == CpuLevel::Avx512 ? 32 : 8; }
 
@@ -144,8 +148,12 @@ SmallVector<Value> emitMatVec(HostEmitter &e, const TileMatrix &matrix, const Ac
     SmallVector<Value> acc(strips * parts * accumulators, e.splatI32(0));
     auto steps = [&](Value tile, int64_t count, SmallVector<Value> acc) {
       SmallVector<SmallVector<Value>> lanes;
-      for (int64_t s = 0; s < strips; ++s)
-        lanes.push_back(matrix.decoder->decode(e, e.at(codes, e.add(e.mul(tile, tileBytes), s * matrix.stripBytes())), count));
+      for (int64_t s = 0; s < strips; ++s) {
+        Value tiles = e.at(codes, e.add(e.mul(tile, tileBytes), s * matrix.stripBytes()));
+        for (int64_t line = 0; line < count * tileBytes; line += 64)
+          e.prefetch(e.at(tiles, line + kPrefetchBytes));
+        lanes.push_back(matrix.decoder->decode(e, tiles, count));
+      }
       for (int64_t t = 0; t < count; ++t)
         for (int64_t p = 0; p < parts; ++p) {
           Quad quad = loadQuad(e, e.at(x[p], e.add(e.mul(tile, 4), 4 * t)));
