@@ -376,7 +376,8 @@ class RandomCheckpoint:
             self.tensors[module + ".weight"] = Tensor.of(weight, dtype)
             if how is None:
                 return
-        h = rotation_block(columns, self.rotation) if rotated_input else 0
+        # Floats are stored as they are, so their input is not rotated.
+        h = rotation_block(columns, self.rotation) if rotated_input and not Codec(how.codec).is_float else 0
         if h and rotated_input + ".signs" not in self.tensors:
             bits = self.rng.integers(0, 2, columns, dtype=np.uint8)
             self.tensors[rotated_input + ".signs"] = Tensor.of(np.packbits(bits, bitorder="little"))
