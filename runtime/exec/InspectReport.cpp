@@ -67,8 +67,8 @@ std::string Report::toText(bool everyTensor) const {
                   formatBytes(memory->total()).c_str(), context, formatBytes(memory->weights).c_str(),
                   formatBytes(memory->cache).c_str(), formatBytes(memory->workspace + memory->state).c_str());
   if (!modules.empty())
-    out += "\n" + format("%-44s %-12s %14s %6s %12s %8s%s\n", "module", "codec", "shape", "rank", "bytes", "bits",
-                         "  correlation");
+    out += format("\n%-44s %-12s %14s %6s %12s %8s%s\n", "module", "codec", "shape", "rank", "bytes", "bits",
+                  "  correlation");
   for (const ModuleReport &module : modules) {
     std::string rank = module.rank ? std::to_string(module.rank) + " " + module.factors : "";
     std::string correlation = module.correlation ? format("%.5f", *module.correlation)
@@ -79,7 +79,7 @@ std::string Report::toText(bool everyTensor) const {
                   static_cast<unsigned long>(module.bytes), module.bits(), correlation.c_str());
   }
   if (everyTensor || modules.empty()) {
-    out += "\n" + format("%-60s %-7s %20s %14s\n", "tensor", "type", "shape", "bytes");
+    out += format("\n%-60s %-7s %20s %14s\n", "tensor", "type", "shape", "bytes");
     for (const TensorReport &tensor : tensors)
       out += format("%-60s %-7s %20s %14lu\n", tensor.name.c_str(), tensor.dtype.c_str(),
                     shapeText(tensor.shape).c_str(), static_cast<unsigned long>(tensor.bytes));
