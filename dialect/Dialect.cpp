@@ -1,9 +1,9 @@
 // Registers the dialect's attributes, types and ops.
 #include "dialect/Qlr.h"
 
-#include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 #include "dialect/QlrDialect.cpp.inc"
 

@@ -42,7 +42,8 @@ static LogicalResult expectElements(Operation *op, const char *what, Value vecto
 //===----------------------------------------------------------------------===//
 
 LogicalResult EmbedOp::verify() {
-  if (failed(expectShape(*this, getResult(), getIds().getType().getDimSize(0), getWeight().getType().getColumns()))) // C1
+  if (failed(
+          expectShape(*this, getResult(), getIds().getType().getDimSize(0), getWeight().getType().getColumns()))) // C1
     return failure();
   if (getWeight().getType().getRank() || getWeight().getType().getRotation()) // C2
     return emitOpError("expects a weight without low-rank branch and rotation");

@@ -37,7 +37,8 @@ LogicalResult LevelsDeclOp::verify() {
 }
 
 /// C1 of the reference ops.
-template <typename Decl> static LogicalResult verifyRef(Operation *op, FlatSymbolRefAttr symbol, SymbolTableCollection &tables) {
+template <typename Decl>
+static LogicalResult verifyRef(Operation *op, FlatSymbolRefAttr symbol, SymbolTableCollection &tables) {
   auto decl = tables.lookupNearestSymbolFrom<Decl>(op, symbol);
   if (!decl)
     return op->emitOpError() << "expects " << symbol << " to be a " << Decl::getOperationName();

@@ -6,8 +6,8 @@ using namespace mlir;
 namespace qlr {
 
 /// Adds the components of a tiled matrix of `strips` strips.
-static void addTiled(SmallVectorImpl<WeightComponent> &out, StringRef codes, StringRef scales,
-                     CodecAttrInterface codec, int64_t strips, int64_t columns) {
+static void addTiled(SmallVectorImpl<WeightComponent> &out, StringRef codes, StringRef scales, CodecAttrInterface codec,
+                     int64_t strips, int64_t columns) {
   int64_t groups = codec.getGroup() ? (columns + codec.getGroup() - 1) / codec.getGroup() : 1;
   out.push_back({codes, strips * ((columns + 3) / 4) * codec.getTileBytes(), codec});
   out.push_back({scales, strips * 16 * groups * 2, codec}); // f16

@@ -30,8 +30,8 @@ mlir::Attribute codecFromName(mlir::MLIRContext *context, llvm::StringRef name);
 #define GET_ATTRDEF_CLASSES
 #include "dialect/QlrAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
-#include "dialect/QlrTypes.h.inc"
 #include "dialect/QlrOpInterfaces.h.inc"
+#include "dialect/QlrTypes.h.inc"
 #define GET_OP_CLASSES
 #include "dialect/QlrOps.h.inc"
 

@@ -392,6 +392,7 @@ def Qlr_CacheAppendOp : Qlr_GraphOp<"cache_append", [AllTypesMatch<["cache", "re
   let hasVerifier = 1;
   let extraClassDeclaration = stagedMethods # [{
     bool isStageRoot() { return false; }
+    bool readsOwnItem(unsigned index) { return true; }
   }];
 }
 

@@ -96,7 +96,8 @@ def Qlr_KernelOp : Qlr_Op<"kernel", [IsolatedFromAbove, RecursiveMemoryEffects,
   let summary = "Group ops that become one launch";
   let description = [{
     The region's arguments are the operands: weights, vectors, activations, the
-    cache and the position.
+    cache and the position. Operands and results that nothing uses, and operands
+    given twice, are dropped by canonicalization.
 
     - C1: the region's arguments have the types of the operands.
     - C2: the values yielded have the types of the results.
@@ -114,6 +115,7 @@ def Qlr_KernelOp : Qlr_Op<"kernel", [IsolatedFromAbove, RecursiveMemoryEffects,
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "`(` $inputs `)` $body attr-dict `:` functional-type($inputs, $outputs)";
   let hasVerifier = 1;
+  let hasCanonicalizeMethod = 1;
 }
 
 def Qlr_KernelDefOp : Qlr_Op<"kernel_def", [IsolatedFromAbove, FunctionOpInterface, Symbol,

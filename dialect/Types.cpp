@@ -1,9 +1,9 @@
 // Types: their text form and their rules.
 #include "dialect/Qlr.h"
 
-#include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
@@ -35,7 +35,8 @@ void QlrDialect::registerTypes() {
 }
 
 static bool isRotation(int64_t rotation, int64_t columns) {
-  return rotation == 0 || (rotation > 0 && rotation <= 128 && (rotation & (rotation - 1)) == 0 && columns % rotation == 0);
+  return rotation == 0 ||
+         (rotation > 0 && rotation <= 128 && (rotation & (rotation - 1)) == 0 && columns % rotation == 0);
 }
 
 //===----------------------------------------------------------------------===//
@@ -153,8 +154,8 @@ LogicalResult ActType::verify(function_ref<InFlightDiagnostic()> emitError, int6
 LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t layers, int64_t kvHeads,
                                 int64_t headDim, Type elementType) {
   if (layers <= 0 || kvHeads <= 0 || headDim <= 0) // C1
-    return emitError() << "expects positive layers, heads and head dimension, got " << layers << ", " << kvHeads
-                       << ", " << headDim;
+    return emitError() << "expects positive layers, heads and head dimension, got " << layers << ", " << kvHeads << ", "
+                       << headDim;
   if (!elementType.isBF16() && !elementType.isF32()) // C2
     return emitError() << "expects bf16 or f32, got " << elementType;
   return success();

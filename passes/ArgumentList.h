@@ -19,8 +19,8 @@ struct ArgumentList {
   int64_t size() const;
 };
 
-/// The argument whose memory a returned value is: of a cache the one it was appended to, of anything else itself. Null when
-/// the value has memory of its own.
+/// The argument whose memory a returned value is: of a cache the one it was appended to, of anything else itself. Null
+/// when the value has memory of its own.
 mlir::BlockArgument argumentBehind(mlir::Value value);
 
 } // namespace qlr

@@ -12,13 +12,14 @@ struct Row {
   int64_t minTokens, maxTokens;
 };
 
-/// The first row that fits. Two strips share the activations they load, and keep as many sums in flight as one strip with
-/// twice the accumulators; they need enough items that 16 threads finish together (8 items each: 1/8 idle at worst).
-/// From two tokens on every decoded tile is used again, so one strip at a time leaves registers to the tokens' sums.
+/// The first row that fits, measured on AVX-512 (docs/results/host.md). One token: two strips share the activations they
+/// load, but need enough items that 16 threads finish together (8 items each: 1/8 idle at worst). Several tokens: four
+/// strips by four tokens fill the registers with sums, every loaded activation meets four strips and every weight four
+/// tokens.
 constexpr Row kRows[] = {
-    {{.strips = 2, .accumulators = 2, .tokens = 1}, 256, 256, 1, 1},
+    {{.strips = 2, .accumulators = 4, .tokens = 1}, 256, 256, 1, 1},
     {{.strips = 1, .accumulators = 4, .tokens = 1}, 0, 0, 1, 1},
-    {{.strips = 1, .accumulators = 1, .tokens = 8}, 0, 0, 2, INT64_MAX},
+    {{.strips = 4, .accumulators = 1, .tokens = 4}, 0, 0, 2, INT64_MAX},
 };
 
 } // namespace

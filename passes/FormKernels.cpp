@@ -2,11 +2,11 @@
 #include "dialect/Qlr.h"
 #include "passes/Passes.h"
 
-#include "llvm/ADT/SetVector.h"
-#include "llvm/Support/DebugLog.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/Support/DebugLog.h"
 
 #define DEBUG_TYPE "qlr-form-kernels"
 
@@ -116,7 +116,8 @@ private:
   }
 
   /// The kernel that `op` can end: it made one of op's operands, and all others are there by then. An elementwise op
-  /// needs the very columns that an item has made, so a view in between ends the kernel; heads are a stage of their own.
+  /// needs the very columns that an item has made, so a view in between ends the kernel; heads are a stage of their
+  /// own.
   std::optional<size_t> epilogueOf(StagedOpInterface op) {
     if (op.isStageRoot())
       return std::nullopt;

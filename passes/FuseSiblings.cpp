@@ -2,10 +2,10 @@
 #include "dialect/Qlr.h"
 #include "passes/Passes.h"
 
-#include "llvm/ADT/MapVector.h"
-#include "llvm/Support/DebugLog.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/DebugLog.h"
 
 #define DEBUG_TYPE "qlr-fuse-siblings"
 
@@ -48,8 +48,8 @@ private:
       return std::nullopt;
     if (op.getBias() && !op.getBias().getDefiningOp<VectorRefOp>())
       return std::nullopt;
-    auto oneRow = WeightType::get(op.getContext(), 1, type.getColumns(), type.getQ(), type.getRank(),
-                                  type.getFactors(), type.getRotation(), {});
+    auto oneRow = WeightType::get(op.getContext(), 1, type.getColumns(), type.getQ(), type.getRank(), type.getFactors(),
+                                  type.getRotation(), {});
     return SiblingKey(op.getX(), oneRow, op.getBias() ? 1 : 0);
   }
 
@@ -71,7 +71,8 @@ private:
 
   /// The declaration that stacks `names`: functions share it.
   template <typename Decl>
-  Decl stackedDecl(ArrayRef<StringRef> names, Type type, llvm::function_ref<Decl(OpBuilder &, Location, StringRef, ArrayAttr)> build) {
+  Decl stackedDecl(ArrayRef<StringRef> names, Type type,
+                   llvm::function_ref<Decl(OpBuilder &, Location, StringRef, ArrayAttr)> build) {
     Decl &decl = std::get<DeclMap<Decl>>(stacked)[std::vector<std::string>(names.begin(), names.end())];
     if (decl)
       return decl;
@@ -102,11 +103,12 @@ private:
         biases.push_back(op.getBias().getDefiningOp<VectorRefOp>().getSymbol());
     }
     WeightType part = first.getWeight().getType();
-    auto type = WeightType::get(module.getContext(), total, part.getColumns(), part.getQ(), part.getRank(), part.getFactors(),
-                                part.getRotation(), rows);
-    auto decl = stackedDecl<WeightDeclOp>(weights, type, [&](OpBuilder &b, Location loc, StringRef name, ArrayAttr parts) {
-      return WeightDeclOp::create(b, loc, name, type, parts, DenseI64ArrayAttr());
-    });
+    auto type = WeightType::get(module.getContext(), total, part.getColumns(), part.getQ(), part.getRank(),
+                                part.getFactors(), part.getRotation(), rows);
+    auto decl =
+        stackedDecl<WeightDeclOp>(weights, type, [&](OpBuilder &b, Location loc, StringRef name, ArrayAttr parts) {
+          return WeightDeclOp::create(b, loc, name, type, parts, DenseI64ArrayAttr());
+        });
     OpBuilder builder(first);
     Value weight = WeightRefOp::create(builder, first.getLoc(), type, decl.getSymName());
     Value bias;

@@ -103,8 +103,9 @@ def VerifyPlannedPass : Pass<"qlr-verify-planned", "::mlir::ModuleOp"> {
   let description = [{
     Fails unless every function consists of references, cache views and planned
     launches and has its workspace size, every kernel consists of stages and returns
-    what stages made, every stage over strips has a variant, and every launch has as
-    many planned arguments as its kernel takes.
+    what stages made, every stage over strips has a variant, every launch has as many
+    planned arguments as its kernel takes, and no cache is read under the name it had
+    before a kernel appended to it.
 
     (* example filepath=test/passes/verify-planned.mlir *)
   }];

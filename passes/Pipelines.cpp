@@ -23,7 +23,8 @@ void buildToKernels(OpPassManager &pm, const PlanOptions &options) {
 void buildToPlanned(OpPassManager &pm, const PlanOptions &options) {
   // It takes kernels that are there as they are.
   buildToKernels(pm, options);
-  // One definition per kind of kernel: everything after works on definitions, so its time does not grow with the layers.
+  // One definition per kind of kernel: everything after works on definitions, so its time does not grow with the
+  // layers.
   pm.addPass(createShareKernelsPass());
   pm.addPass(createStagePass());
   pm.addPass(createSelectVariantsPass({options.tuneDb}));

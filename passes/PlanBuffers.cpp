@@ -3,9 +3,9 @@
 #include "passes/ArgumentList.h"
 #include "passes/Passes.h"
 
-#include "llvm/Support/DebugLog.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
+#include "llvm/Support/DebugLog.h"
 
 #define DEBUG_TYPE "qlr-plan-buffers"
 

@@ -2,10 +2,10 @@
 #include "passes/CostModel.h"
 #include "passes/Passes.h"
 
+#include "mlir/IR/Builders.h"
 #include "llvm/Support/DebugLog.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include "mlir/IR/Builders.h"
 
 #define DEBUG_TYPE "qlr-select-variants"
 

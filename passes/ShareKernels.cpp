@@ -2,10 +2,10 @@
 #include "dialect/Qlr.h"
 #include "passes/Passes.h"
 
-#include "llvm/Support/DebugLog.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/OperationSupport.h"
+#include "llvm/Support/DebugLog.h"
 
 #include <unordered_map>
 
@@ -23,9 +23,9 @@ namespace {
 size_t hashBody(Block &body) {
   llvm::hash_code hash = llvm::hash_combine_range(body.getArgumentTypes());
   body.walk([&](Operation *op) {
-    hash = llvm::hash_combine(hash, OperationEquivalence::computeHash(
-                                        op, OperationEquivalence::ignoreHashValue,
-                                        OperationEquivalence::ignoreHashValue, OperationEquivalence::IgnoreLocations));
+    hash = llvm::hash_combine(hash, OperationEquivalence::computeHash(op, OperationEquivalence::ignoreHashValue,
+                                                                      OperationEquivalence::ignoreHashValue,
+                                                                      OperationEquivalence::IgnoreLocations));
   });
   return hash;
 }

@@ -2,10 +2,10 @@
 #include "dialect/Qlr.h"
 #include "passes/Passes.h"
 
-#include "llvm/ADT/SetVector.h"
-#include "llvm/Support/DebugLog.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/Support/DebugLog.h"
 
 #define DEBUG_TYPE "qlr-stage"
 
@@ -113,7 +113,8 @@ private:
     return found == stageOf.end() ? std::nullopt : std::optional(found->second);
   }
 
-  /// The stage over strips that `op` can end: it makes one operand of the same columns, and the others are there by then.
+  /// The stage over strips that `op` can end: it makes one operand of the same columns, and the others are there by
+  /// then.
   std::optional<size_t> epilogueOf(StagedOpInterface op) {
     std::optional<size_t> latest;
     bool direct = false;
@@ -133,16 +134,18 @@ private:
     return latest;
   }
 
-  /// Where an op that opens no stage goes: strips follow the product they extend, heads the latest stage over heads unless
-  /// a stage after it makes an operand.
+  /// Where an op that opens no stage goes: strips follow the product they extend, heads the latest stage over heads
+  /// unless an operand is made later, or by other items of that stage.
   std::optional<size_t> stageToJoin(StagedOpInterface op) {
     if (op.getDomain() == Domain::strips)
       return epilogueOf(op);
     for (size_t index = stages.size(); index-- > 0;) {
-      bool later = llvm::any_of(op->getOperands(), [&](Value operand) {
+      bool later = false;
+      for (auto [number, operand] : llvm::enumerate(op->getOperands())) {
         std::optional<size_t> source = stageOfSource(operand);
-        return source && *source > index;
-      });
+        bool ownItem = op.readsOwnItem(number) && !isView(operand.getDefiningOp());
+        later |= source && (*source > index || (*source == index && !ownItem));
+      }
       if (later)
         return std::nullopt;
       if (stages[index].domain == op.getDomain() && !stages[index].hasRoot)

@@ -12,6 +12,20 @@ namespace qlr {
 
 namespace {
 
+/// A cache that a kernel has appended to is not read under its old name: the launches before it are the only other
+/// users.
+LogicalResult verifyCaches(LaunchOp launch, KernelDefOp kernel) {
+  for (Value result : kernel.getReturn().getValues()) {
+    BlockArgument behind = isa<CacheType>(result.getType()) ? argumentBehind(result) : BlockArgument();
+    if (!behind)
+      continue;
+    for (Operation *user : launch.getInputs()[behind.getArgNumber()].getUsers())
+      if (user != launch && !user->isBeforeInBlock(launch))
+        return user->emitOpError("reads a cache that a kernel before it has appended to");
+  }
+  return success();
+}
+
 LogicalResult verifyFunction(func::FuncOp func, SymbolTable &symbols) {
   for (StringRef name : {"qlr.workspace_bytes", "qlr.logits_offset"})
     if (!func->getAttrOfType<IntegerAttr>(name))
@@ -24,7 +38,10 @@ LogicalResult verifyFunction(func::FuncOp func, SymbolTable &symbols) {
       return op.emitOpError("is not part of a kernel");
     if (!launch.getArgs() || !launch.getWeightBytes())
       return launch.emitOpError("has no planned arguments");
-    int64_t expected = ArgumentList(symbols.lookup<KernelDefOp>(launch.getKernel())).size();
+    auto kernel = symbols.lookup<KernelDefOp>(launch.getKernel());
+    if (failed(verifyCaches(launch, kernel)))
+      return failure();
+    int64_t expected = ArgumentList(kernel).size();
     if (int64_t(launch.getArgs()->size()) != expected)
       return launch.emitOpError() << "expects " << expected << " planned arguments, got " << launch.getArgs()->size();
   }

@@ -39,3 +39,21 @@ func.func @unused(%x: tensor<1x64xf32>) {
   } : (tensor<1x64xf32>) -> tensor<1x64xf32>
   return
 }
+
+// CHECK-LABEL: func.func @unused_operands
+// CHECK-SAME: (%[[X:.*]]: tensor<1x64xf32>, %[[Y:.*]]: tensor
+func.func @unused_operands(%x: tensor<1x64xf32>, %y: tensor<1x64xf32>) -> tensor<1x64xf32> {
+  // CHECK-NEXT: %[[K:.*]] = qlr.kernel(%[[X]]) {
+  // CHECK-NEXT: ^bb0(%[[A:.*]]: tensor<1x64xf32>):
+  // CHECK-NEXT: %[[S:.*]] = qlr.add %[[A]], %[[A]]
+  // CHECK-NEXT: qlr.yield %[[S]]
+  // CHECK-NEXT: {source = "w"} : (tensor<1x64xf32>) -> tensor<1x64xf32>
+  // CHECK-NEXT: return %[[K]]
+  %0:2 = qlr.kernel(%x, %y, %x) {
+  ^bb0(%a: tensor<1x64xf32>, %b: tensor<1x64xf32>, %c: tensor<1x64xf32>):
+    %s = qlr.add %a, %c : tensor<1x64xf32>
+    %t = qlr.swiglu %a, %b : tensor<1x64xf32>
+    qlr.yield %t, %s : tensor<1x64xf32>, tensor<1x64xf32>
+  } {source = "w"} : (tensor<1x64xf32>, tensor<1x64xf32>, tensor<1x64xf32>) -> (tensor<1x64xf32>, tensor<1x64xf32>)
+  return %0#1 : tensor<1x64xf32>
+}

@@ -129,3 +129,17 @@ qlr.kernel_def @staged(%x: !x) -> !x {
   } : !x
   qlr.return %s : !x
 }
+
+// A view of another head's result is read from memory.
+// CHECK-LABEL: qlr.kernel_def @rope_of_other_heads(
+qlr.kernel_def @rope_of_other_heads(%x: !x, %pos: tensor<i32>) -> !kv {
+  // CHECK-NEXT: %[[R:.*]] = qlr.stage heads items 32 {
+  // CHECK-NEXT: qlr.rope
+  // CHECK: qlr.stage heads items 16 {
+  // CHECK-NEXT: qlr.slice %[[R]]
+  // CHECK-NEXT: qlr.rope
+  %r = qlr.rope %x, %pos {heads = 4 : i64, head_dim = 16 : i64, theta = 1.0e6 : f64} : !x
+  %s = qlr.slice %r {offset = 32 : i64} : !x -> !kv
+  %t = qlr.rope %s, %pos {heads = 2 : i64, head_dim = 16 : i64, theta = 1.0e6 : f64} : !kv
+  qlr.return %t : !kv
+}

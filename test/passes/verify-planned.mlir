@@ -71,3 +71,20 @@ qlr.kernel_def @k(%x: tensor<1x64xf32>) -> tensor<1x64xf32> {
   } : tensor<1x64xf32>
   qlr.return %y : tensor<1x64xf32>
 }
+
+// -----
+!c = !qlr.cache<1, 2, 16, bf16>
+!kv = tensor<1x32xf32>
+func.func @f(%cache: !c, %k: !kv, %pos: tensor<i32>) attributes {qlr.logits_offset = 0 : i64, qlr.workspace_bytes = 256 : i64} {
+  %n = qlr.launch @k(%cache, %k, %pos) {args = [#qlr.arg<c, 0>, #qlr.arg<s, 0>, #qlr.arg<t, 0>], weight_bytes = 0 : i64} : (!c, !kv, tensor<i32>) -> !c
+  // expected-error @+1 {{reads a cache that a kernel before it has appended to}}
+  %o = qlr.launch @k(%cache, %k, %pos) {args = [#qlr.arg<c, 0>, #qlr.arg<s, 0>, #qlr.arg<t, 0>], weight_bytes = 0 : i64} : (!c, !kv, tensor<i32>) -> !c
+  return
+}
+qlr.kernel_def @k(%cache: !c, %k: !kv, %pos: tensor<i32>) -> !c {
+  %s = qlr.stage heads items 2 {
+    %0 = qlr.cache_append %cache, %k, %k, %pos : !c, !kv, !kv
+    qlr.yield %0 : !c
+  } : !c
+  qlr.return %s : !c
+}
