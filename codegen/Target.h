@@ -47,6 +47,9 @@ const Target *findTarget(llvm::StringRef name);
 /// Registers what the targets attach to the dialect.
 void registerTargetInterfaces(mlir::DialectRegistry &registry);
 
+/// Makes the targets' passes and pipelines known to pass pipeline strings.
+void registerTargetPasses();
+
 } // namespace qlr
 
 #endif // QLR_CODEGEN_TARGET_H

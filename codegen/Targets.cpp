@@ -1,6 +1,7 @@
 // The list of targets: a new one is one line here.
 #include "codegen/Target.h"
 
+#include "codegen/host/HostLowering.h"
 #include "codegen/host/HostTarget.h"
 #include "codegen/host/TileDecoder.h"
 
@@ -20,5 +21,10 @@ const Target *findTarget(llvm::StringRef name) {
 }
 
 void registerTargetInterfaces(mlir::DialectRegistry &registry) { registerHostCodecs(registry); }
+
+void registerTargetPasses() {
+  registerQlrHostPasses();
+  registerHostPipelines();
+}
 
 } // namespace qlr

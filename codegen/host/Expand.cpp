@@ -26,8 +26,10 @@ SmallVector<Value> columnsOf(HostEmitter &e, TileDecoder &decoder, Value lanes) 
   return columns;
 }
 
-Value scaleOf(HostEmitter &e, const TileMatrix &matrix, Value strip) {
-  Value half = e.load(e.vec(kLanes, e.b.getF16Type()), e.at(matrix.scales, e.mul(strip, 2 * kLanes)), 32);
+/// Scales of a strip for group `group` (i64; 0 without groups), times the codec's unit.
+Value scaleOf(HostEmitter &e, const TileMatrix &matrix, Value strip, Value group) {
+  Value index = e.add(e.mul(strip, matrix.groups()), group);
+  Value half = e.load(e.vec(kLanes, e.b.getF16Type()), e.at(matrix.scales, e.mul(index, 2 * kLanes)), 32);
   Value unit = e.broadcast(matrix.decoder->unit(e), e.vecF32());
   return arith::MulFOp::create(e.b, arith::ExtFOp::create(e.b, e.vecF32(), half), unit);
 }
@@ -47,15 +49,23 @@ Value emitExpandOne(HostEmitter &e, const TileMatrix &matrix, Value strip, Value
     }
     return acc;
   };
-  const int64_t tiles = matrix.columnTiles(), width = std::min<int64_t>(tiles, 4), whole = tiles / width * width;
-  SmallVector<Value> acc(4, e.splatF32(0));
-  acc = e.loop(e.c64(0), e.c64(whole), width, acc,
-               [&](Value tile, ValueRange carried) { return steps(tile, width, llvm::to_vector(carried)); });
-  if (tiles > whole)
-    acc = steps(e.c64(whole), tiles - whole, acc);
-  Value sum = arith::AddFOp::create(e.b, arith::AddFOp::create(e.b, acc[0], acc[1]),
-                                    arith::AddFOp::create(e.b, acc[2], acc[3]));
-  return arith::MulFOp::create(e.b, sum, scaleOf(e, matrix, strip));
+  // Columns that share a scale are summed before it is applied; without groups that is all of them.
+  const int64_t tiles = matrix.columnTiles(), groupTiles = matrix.group ? matrix.group / 4 : tiles;
+  Value result;
+  for (int64_t first = 0; first < tiles; first += groupTiles) {
+    const int64_t count = std::min(groupTiles, tiles - first);
+    const int64_t width = std::min<int64_t>(count, 4), whole = first + count / width * width;
+    SmallVector<Value> acc(4, e.splatF32(0));
+    acc = e.loop(e.c64(first), e.c64(whole), width, acc,
+                 [&](Value tile, ValueRange carried) { return steps(tile, width, llvm::to_vector(carried)); });
+    if (first + count > whole)
+      acc = steps(e.c64(whole), first + count - whole, acc);
+    Value sum = arith::AddFOp::create(e.b, arith::AddFOp::create(e.b, acc[0], acc[1]),
+                                      arith::AddFOp::create(e.b, acc[2], acc[3]));
+    Value scale = scaleOf(e, matrix, strip, e.c64(first / groupTiles));
+    result = result ? e.fma(sum, scale, result) : arith::MulFOp::create(e.b, sum, scale).getResult();
+  }
+  return result;
 }
 
 void emitExpandMany(HostEmitter &e, const TileMatrix &matrix, Value strip, Value t, int64_t tokens, int64_t tokenStride,
@@ -66,10 +76,10 @@ void emitExpandMany(HostEmitter &e, const TileMatrix &matrix, Value strip, Value
   e.loop(tiles, [&](Value tile) {
     auto lanes = matrix.decoder->decode(e, e.at(codes, e.mul(tile, matrix.decoder->tileBytes)), 1);
     auto columns = columnsOf(e, *matrix.decoder, lanes[0]);
+    Value scale = scaleOf(e, matrix, strip, matrix.group ? e.div(e.mul(tile, 4), matrix.group) : e.c64(0));
     for (int64_t c = 0; c < 4; ++c)
-      e.store(columns[c], e.at(decoded, e.add(e.mul(tile, 4 * kLanes * 4), c * kLanes * 4)), 64);
+      e.store(arith::MulFOp::create(e.b, columns[c], scale), e.at(decoded, e.add(e.mul(tile, 4 * kLanes * 4), c * kLanes * 4)), 64);
   });
-  Value scale = scaleOf(e, matrix, strip);
   auto some = [&](Value firstToken, int64_t count) {
     SmallVector<Value> acc(count, e.splatF32(0));
     acc = e.loop(e.c64(0), e.c64(tiles * 4), 1, acc, [&](Value column, ValueRange carried) {
@@ -83,7 +93,7 @@ void emitExpandMany(HostEmitter &e, const TileMatrix &matrix, Value strip, Value
     });
     for (int64_t i = 0; i < count; ++i) {
       Value address = e.at(out, e.mul(e.add(firstToken, i), kLanes * 4));
-      e.store(arith::MulFOp::create(e.b, acc[i], scale), address, 64);
+      e.store(acc[i], address, 64);
     }
   };
   const int64_t group = std::min<int64_t>(tokens, 8), whole = tokens / group * group;

@@ -9,6 +9,7 @@ namespace qlr {
 
 /// Instruction sets a host kernel is compiled for. The baseline is x86-64-v3; Avx512 needs VNNI and VBMI.
 enum class CpuLevel { Avx2, Avx512 };
+constexpr CpuLevel kCpuLevels[] = {CpuLevel::Avx2, CpuLevel::Avx512};
 
 llvm::StringRef cpuLevelName(CpuLevel level);
 

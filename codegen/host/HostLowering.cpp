@@ -10,13 +10,20 @@
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Pass/Pass.h"
+#include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 
 using namespace mlir;
 
 namespace qlr {
+#define GEN_PASS_DEF_LOWERTOHOSTPASS
+#include "codegen/host/HostPasses.h.inc"
+
 
 std::string stageSymbol(llvm::StringRef kernel, unsigned stage) { return (kernel + "_s" + llvm::Twine(stage)).str(); }
 
@@ -52,8 +59,7 @@ static LogicalResult lowerStage(ModuleOp module, StageOp stage, const KernelArgu
   return emitter.emit(entry->getArgument(1), entry->getArgument(2));
 }
 
-LogicalResult lowerKernelsToHost(ModuleOp module, llvm::ArrayRef<CpuLevel> levels) {
-  module.getContext()->loadDialect<LLVM::LLVMDialect, vector::VectorDialect>();
+static LogicalResult lowerKernelsToHost(ModuleOp module, llvm::ArrayRef<CpuLevel> levels) {
   SmallVector<Operation *> old = llvm::to_vector(llvm::make_pointer_range(module.getBody()->getOperations()));
   for (Operation *op : old) {
     auto kernel = dyn_cast<KernelDefOp>(op);
@@ -71,6 +77,33 @@ LogicalResult lowerKernelsToHost(ModuleOp module, llvm::ArrayRef<CpuLevel> level
   for (Operation *op : llvm::reverse(old))
     op->erase();
   return success();
+}
+
+namespace {
+struct LowerToHostPass : impl::LowerToHostPassBase<LowerToHostPass> {
+  using LowerToHostPassBase::LowerToHostPassBase;
+
+  void runOnOperation() override {
+    SmallVector<CpuLevel> chosen;
+    for (const std::string &name : levels) {
+      const CpuLevel *level = llvm::find_if(kCpuLevels, [&](CpuLevel one) { return cpuLevelName(one) == name; });
+      if (level == std::end(kCpuLevels)) {
+        getOperation().emitError() << "qlr-lower-to-host: expects levels among avx2 and avx512, got " << name;
+        return signalPassFailure();
+      }
+      chosen.push_back(*level);
+    }
+    if (chosen.empty())
+      chosen.append(std::begin(kCpuLevels), std::end(kCpuLevels));
+    if (failed(lowerKernelsToHost(getOperation(), chosen)))
+      signalPassFailure();
+  }
+};
+} // namespace
+
+void registerHostPipelines() {
+  PassPipelineRegistration<>("qlr-host-to-llvm", "functions of qlr-lower-to-host to the llvm dialect",
+                             buildHostToLlvmPipeline);
 }
 
 void buildHostToLlvmPipeline(OpPassManager &pm) {

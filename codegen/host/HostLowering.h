@@ -5,17 +5,19 @@
 #include "codegen/host/HostEmitter.h"
 
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassManager.h"
 
 namespace qlr {
 
-/// Replaces every qlr.kernel_def of `module` by one llvm.func per stage and CPU level, `<kernel>_s<stage>_<level>`, of the
-/// plan's kernel ABI, and erases everything else. The bodies still hold scf, arith, math and vector ops. Diagnoses and
-/// fails on ops without a host lowering.
-mlir::LogicalResult lowerKernelsToHost(mlir::ModuleOp module, llvm::ArrayRef<CpuLevel> levels);
+/// `createLowerToHostPass()` and `registerQlrHostPasses()` are generated.
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "codegen/host/HostPasses.h.inc"
 
-/// Brings the functions of `lowerKernelsToHost` to the llvm dialect alone.
+/// Brings the functions of qlr-lower-to-host to the llvm dialect alone; qlr-opt knows it as `qlr-host-to-llvm`.
 void buildHostToLlvmPipeline(mlir::OpPassManager &pm);
+void registerHostPipelines();
 
 /// Name of the function of stage `stage` of kernel `kernel`, without the level.
 std::string stageSymbol(llvm::StringRef kernel, unsigned stage);

@@ -20,13 +20,10 @@ using namespace mlir;
 namespace qlr {
 namespace {
 
-constexpr CpuLevel kLevels[] = {CpuLevel::Avx2, CpuLevel::Avx512};
-
 LogicalResult lower(ModuleOp planned) {
-  if (failed(lowerKernelsToHost(planned, kLevels)))
-    return failure();
   PassManager passes(planned.getContext());
   (void)applyPassManagerCLOptions(passes);
+  passes.addPass(createLowerToHostPass());
   buildHostToLlvmPipeline(passes);
   if (failed(passes.run(planned)))
     return failure();
@@ -108,7 +105,7 @@ LogicalResult HostTarget::print(ModuleOp planned, Emit what, llvm::raw_ostream &
 
 void HostTarget::describe(Plan &plan) const {
   plan.target = name().str();
-  for (CpuLevel level : kLevels)
+  for (CpuLevel level : kCpuLevels)
     plan.levels.push_back(cpuLevelName(level).str());
 }
 

@@ -10,11 +10,6 @@ using namespace mlir;
 
 namespace qlr {
 
-void registerHostCodecs(DialectRegistry &registry) {
-  registerIntHostCodec(registry);
-  registerTrellisHostCodec(registry);
-}
-
 SmallVector<Value> TileDecoder::decode(HostEmitter &e, Value address, unsigned count) {
   // A 64-byte load holds several tiles where their size divides 64; 3-bit tiles (24 bytes) are loaded one by one.
   unsigned perChunk = 64 % tileBytes == 0 ? 64 / tileBytes : 1;

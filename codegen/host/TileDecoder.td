@@ -1,4 +1,4 @@
-// What a codec attribute offers host kernels. Attached to the codec families as an external model (<Family>Host.cpp).
+// What a codec attribute offers host kernels. Attached to the codec families as an external model (<Family>HostCodec.cpp).
 #ifndef QLR_CODEGEN_HOST_TILEDECODER_TD
 #define QLR_CODEGEN_HOST_TILEDECODER_TD
 
