@@ -12,10 +12,10 @@ struct Row {
   int64_t minTokens, maxTokens;
 };
 
-/// The first row that fits, measured on AVX-512 (docs/results/host.md). One token: two strips share the activations they
-/// load, but need enough items that 16 threads finish together (8 items each: 1/8 idle at worst). Several tokens: four
-/// strips by four tokens fill the registers with sums, every loaded activation meets four strips and every weight four
-/// tokens.
+/// The first row that fits, measured on AVX-512 (docs/results/host.md). One token: two strips share the activations
+/// they load, but need enough items that 16 threads finish together (8 items each: 1/8 idle at worst). Several tokens:
+/// four strips by four tokens fill the registers with sums, every loaded activation meets four strips and every weight
+/// four tokens.
 constexpr Row kRows[] = {
     {{.strips = 2, .accumulators = 4, .tokens = 1}, 256, 256, 1, 1},
     {{.strips = 1, .accumulators = 4, .tokens = 1}, 0, 0, 1, 1},
