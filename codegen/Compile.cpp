@@ -5,7 +5,6 @@
 #include "codegen/PlanBuilder.h"
 #include "codegen/WeightStream.h"
 #include "dialect/Qlr.h"
-#include "passes/Passes.h"
 #include "passes/Pipelines.h"
 #include "runtime/format/Error.h"
 #include "runtime/format/Hash.h"
@@ -61,16 +60,13 @@ void runPasses(ModuleOp module, const CompileOptions &options, llvm::StringRef s
   (void)applyPassManagerCLOptions(passes);
   std::string reproducer = (options.output == "-" ? options.model + "/qlr" : options.output) + ".reproducer.mlir";
   passes.enableCrashReproducerGeneration(reproducer);
-  if (stage == "kernels") {
-    passes.addPass(createFuseSiblingsPass());
-    passes.addPass(createDecomposePass());
-    passes.addPass(createFormKernelsPass(FormKernelsPassOptions{options.form}));
-  } else {
-    PlanOptions plan;
-    plan.form = options.form;
-    plan.tuneDb = options.tuneDb;
+  PlanOptions plan;
+  plan.form = options.form;
+  plan.tuneDb = options.tuneDb;
+  if (stage == "kernels")
+    buildToKernels(passes, plan);
+  else
     buildToPlanned(passes, plan);
-  }
   if (failed(passes.run(module)))
     fail({.file = options.model, .found = "a pass that failed", .expected = "a compiled model",
           .advice = "reproduce it with: qlr-opt --run-reproducer " + reproducer});

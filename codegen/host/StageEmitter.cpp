@@ -1,6 +1,8 @@
 // Addresses of a stage's values and the elementwise ops that are pulled into it.
 #include "codegen/host/StageEmitter.h"
 
+#include "passes/ArgumentList.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -9,22 +11,17 @@ using namespace mlir;
 namespace qlr {
 
 KernelArguments::KernelArguments(KernelDefOp kernel) {
-  Block &body = kernel.getBody().front();
-  for (BlockArgument argument : body.getArguments()) {
-    index[argument] = count;
-    if (auto weight = dyn_cast<WeightType>(argument.getType()))
-      count += weightComponents(weight).size();
-    else
-      ++count;
+  ArgumentList list(kernel);
+  int64_t next = 0;
+  for (Value argument : list.arguments) {
+    index[argument] = next;
+    auto weight = dyn_cast<WeightType>(argument.getType());
+    next += weight ? weightComponents(weight).size() : 1;
   }
-  // A result that is an argument's memory (the cache) takes no argument of its own.
-  for (Value result : kernel.getReturn().getValues())
-    if (!isa<CacheType>(result.getType()) && !index.count(result))
-      index[result] = count++;
-  for (auto stage : body.getOps<StageOp>())
-    for (Value value : stage.getOutputs())
-      if (!isa<CacheType>(value.getType()) && !index.count(value))
-        index[value] = count++;
+  for (Value result : list.results)
+    index[result] = next++;
+  for (Value temporary : list.temporaries)
+    index[temporary] = next++;
 }
 
 std::optional<int64_t> KernelArguments::find(Value value) const {
@@ -59,13 +56,8 @@ LogicalResult StageEmitter::emit(Value begin, Value end) {
 
 Value StageEmitter::pointer(Value value, int64_t component) {
   // The cache's memory is the operand's, whatever op names it now.
-  while (isa<CacheType>(value.getType()) && !arguments.find(value)) {
-    Operation *op = value.getDefiningOp();
-    if (auto inner = dyn_cast<StageOp>(op))
-      value = inner.getYield().getValues()[cast<OpResult>(value).getResultNumber()];
-    else
-      value = cast<CacheAppendOp>(op).getCache();
-  }
+  if (isa<CacheType>(value.getType()))
+    value = argumentBehind(value);
   // Inside the stage a result's buffer is known by the value that is yielded.
   if (!arguments.find(value))
     for (auto [output, yielded] : llvm::zip(stage.getOutputs(), stage.getYield().getValues()))

@@ -9,19 +9,16 @@
 
 namespace qlr {
 
-/// Positions in the kernel's argument list of everything with an address: the block arguments (a weight as its
-/// components), the results, the values that cross stages. The order is the one qlr.kernel_def documents.
+/// Positions in a kernel's run-time argument array, in the order of passes/ArgumentList.h.
 class KernelArguments {
 public:
   explicit KernelArguments(KernelDefOp kernel);
 
   /// The argument that holds `value`; a weight's first component. None for values that stay inside a stage.
   std::optional<int64_t> find(mlir::Value value) const;
-  int64_t size() const { return count; }
 
 private:
   llvm::DenseMap<mlir::Value, int64_t> index;
-  int64_t count = 0;
 };
 
 /// One stage of one kernel on one CPU level. `emit` fills the function body between its entry and return:
