@@ -12,7 +12,8 @@
 namespace qlr {
 namespace {
 
-constexpr int64_t chunksPerThread = 8;
+constexpr uint64_t chunksPerThread = 8;
+constexpr uint64_t maxItems = 1u << 30; // so that claims beyond the end do not wrap around
 
 size_t indexOf(Arena arena) { return static_cast<size_t>(arena); }
 
@@ -33,7 +34,7 @@ Arena arenaOf(PlanArg::Kind kind) {
 } // namespace
 
 HostDevice::HostDevice(const DeviceOptions &options, std::shared_ptr<ThreadPool> threads)
-    : memoryLimit(options.memoryLimit), forcedLevel(options.cpuLevel), pool(std::move(threads)) {}
+    : memoryLimit(options.memoryLimit), forcedLevel(options.cpuLevel), pool(std::move(threads)), runner(*pool) {}
 
 std::string HostDevice::describe() const {
   return std::string("host: ") + cpuName() + ", " + cpuLevelName(level) + ", " + std::to_string(pool->size()) +
@@ -92,7 +93,6 @@ uint64_t HostDevice::size(Arena arena) const {
 
 unsigned HostDevice::prepare(const Plan &plan, const TokenPlan &tokens, uint64_t positions) {
   auto result = std::make_unique<Prepared>();
-  size_t stageCount = 0;
   for (size_t number = 0; number < tokens.steps.size(); ++number) {
     const PlanStep &step = tokens.steps[number];
     const PlanKernel &kernel = plan.kernels.at(step.kernel);
@@ -108,23 +108,18 @@ unsigned HostDevice::prepare(const Plan &plan, const TokenPlan &tokens, uint64_t
       args[i] = base(arena) + offset;
     }
     for (size_t s = 0; s < kernel.stages.size(); ++s) {
-      int64_t items = static_cast<int64_t>(kernel.stages[s].items);
-      int64_t chunk = std::max<int64_t>(1, items / (pool->size() * chunksPerThread));
-      Stage stage{functions.at(step.kernel).at(s), args.get(), items, pool->size() == 1 ? items : chunk, number};
-      ++stageCount;
-      bool serial = items <= 1;
-      if (!serial || result->groups.empty())
-        result->groups.emplace_back();
-      if (serial)
-        result->groups.back().serial.push_back(stage);
-      else
-        result->groups.back().hasParallel = true, result->groups.back().parallel = stage;
+      const uint64_t items = kernel.stages[s].items;
+      if (items == 0 || items > maxItems)
+        fail({.tensor = "plan kernel " + kernel.name,
+              .found = std::to_string(items) + " items in a stage",
+              .expected = "1 to " + std::to_string(maxItems)});
+      uint64_t chunk = pool->size() == 1 ? items : std::max<uint64_t>(1, items / (pool->size() * chunksPerThread));
+      result->stages.push_back(
+          {functions.at(step.kernel).at(s), args.get(), static_cast<uint32_t>(items), static_cast<uint32_t>(chunk)});
+      result->steps.push_back(number);
     }
   }
-  if (stageCount > counterCount) {
-    counters = std::make_unique<Counter[]>(stageCount);
-    counterCount = stageCount;
-  }
+  runner.reserve(result->stages.size());
   prepared.push_back(std::move(result));
   return static_cast<unsigned>(prepared.size() - 1);
 }
@@ -143,65 +138,26 @@ std::span<const std::byte> HostDevice::download(Arena arena, uint64_t offset, ui
   return {base(arena) + offset, bytes};
 }
 
-void HostDevice::claim(const Stage &stage, Counter &counter) const {
-  for (int64_t begin; (begin = counter.next.fetch_add(stage.chunk, std::memory_order_relaxed)) < stage.items;)
-    stage.function(stage.args, begin, std::min(stage.items, begin + stage.chunk));
-}
-
 void HostDevice::launch(unsigned handle) {
-  Prepared &plan = *prepared.at(handle);
+  const Prepared &plan = *prepared.at(handle);
   times.clear();
-  for (size_t i = 0; i < plan.groups.size(); ++i)
-    counters[i].next.store(0, std::memory_order_relaxed);
-  if (profiling)
-    runProfiled(plan);
-  else
-    runGroups(plan);
-}
-
-void HostDevice::runGroups(Prepared &plan) {
-  pool->run([&](unsigned) {
-    for (size_t i = 0; i < plan.groups.size(); ++i) {
-      const Group &group = plan.groups[i];
-      if (group.hasParallel)
-        claim(group.parallel, counters[i]);
-      pool->barrier().arrive([&] {
-        for (const Stage &stage : group.serial)
-          stage.function(stage.args, 0, stage.items);
-      });
-    }
-  });
-}
-
-void HostDevice::runProfiled(Prepared &plan) {
+  if (!profiling) {
+    runner.run(plan.stages);
+    return;
+  }
   using Clock = std::chrono::steady_clock;
-  std::vector<double> seconds;
-  // Only the last thread at a barrier touches the clock and the sums, so they need no lock.
+  std::vector<Clock::time_point> ends;
   Clock::time_point last = Clock::now();
-  auto account = [&](size_t step) {
-    if (seconds.size() <= step)
-      seconds.resize(step + 1, 0.0);
-    Clock::time_point now = Clock::now();
-    seconds[step] += std::chrono::duration<double>(now - last).count();
-    last = now;
-  };
-  pool->run([&](unsigned) {
-    for (size_t i = 0; i < plan.groups.size(); ++i) {
-      const Group &group = plan.groups[i];
-      if (group.hasParallel)
-        claim(group.parallel, counters[i]);
-      pool->barrier().arrive([&] {
-        if (group.hasParallel)
-          account(group.parallel.step);
-        for (const Stage &stage : group.serial) {
-          stage.function(stage.args, 0, stage.items);
-          account(stage.step);
-        }
-      });
-    }
-  });
-  for (size_t step = 0; step < seconds.size(); ++step)
-    times.push_back({step, seconds[step]});
+  runner.run(plan.stages, &ends);
+  for (size_t i = 0; i < ends.size(); ++i) {
+    if (times.empty() || times.back().step != plan.steps[i])
+      times.push_back({plan.steps[i], 0});
+    // A thread that lost its core between finishing a stage and looking at the clock is late.
+    if (ends[i] <= last)
+      continue;
+    times.back().seconds += std::chrono::duration<double>(ends[i] - last).count();
+    last = ends[i];
+  }
 }
 
 } // namespace qlr

@@ -5,7 +5,7 @@
 #include "runtime/exec/Device.h"
 #include "runtime/exec/KernelLibrary.h"
 #include "runtime/exec/Memory.h"
-#include "runtime/exec/ThreadPool.h"
+#include "runtime/exec/StageRunner.h"
 
 #include <array>
 
@@ -30,36 +30,14 @@ public:
   std::vector<StepTime> profile() const override { return times; }
 
 private:
-  struct alignas(64) Counter {
-    std::atomic<int64_t> next{0};
-  };
-
-  /// A stage with its addresses resolved.
-  struct Stage {
-    StageFunction function;
-    void *const *args;
-    int64_t items, chunk;
-    size_t step;
-  };
-
-  /// Stages as they run: `parallel` (absent at the front of a plan that starts serially), a barrier, and the serial
-  /// stages up to the next parallel one, done by whoever comes to the barrier last.
-  struct Group {
-    bool hasParallel = false;
-    Stage parallel{};
-    std::vector<Stage> serial;
-  };
-
   struct Prepared {
     std::vector<std::unique_ptr<void *[]>> argLists;
-    std::vector<Group> groups;
+    std::vector<Stage> stages;
+    std::vector<size_t> steps; // of each stage
   };
 
   std::byte *base(Arena arena);
   uint64_t size(Arena arena) const;
-  void runGroups(Prepared &plan);
-  void runProfiled(Prepared &plan);
-  void claim(const Stage &stage, Counter &counter) const;
 
   const uint64_t memoryLimit;
   const std::string forcedLevel;
@@ -70,8 +48,7 @@ private:
   std::span<const std::byte> weights;
   std::array<HostBuffer, 4> buffers; // [Arena]; that of Weights stays empty
   std::vector<std::unique_ptr<Prepared>> prepared;
-  std::unique_ptr<Counter[]> counters;
-  size_t counterCount = 0;
+  StageRunner runner;
   bool profiling = false;
   std::vector<StepTime> times;
 };

@@ -1,35 +1,10 @@
 #include "runtime/exec/ThreadPool.h"
 
+#include "runtime/exec/Futex.h"
+
 #include <algorithm>
-#include <climits>
-#include <linux/futex.h>
-#include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace qlr {
-namespace {
-
-// About 30 us of spinning on a current core: longer than the imbalance between two stages, shorter than a time slice.
-constexpr int spinLooks = 1000;
-constexpr int yieldLooks = 50;
-
-inline void pauseCore() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
-
-void futexWait(std::atomic<uint32_t> &word, uint32_t expected) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
-}
-
-void futexWakeAll(std::atomic<uint32_t> &word) {
-  syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
-}
-
-} // namespace
-
 void Barrier::release() {
   // The sequentially consistent pair (generation, sleepers) here and in wait(): either we see the sleeper and wake it,
   // or it sees the new generation and does not sleep.
@@ -39,24 +14,15 @@ void Barrier::release() {
 }
 
 void Barrier::wait(uint32_t seen) {
-  for (int look = 0; look < spinLooks; ++look) {
-    if (generation.load(std::memory_order_acquire) != seen)
-      return;
-    pauseCore();
-  }
-  for (int look = 0; look < yieldLooks; ++look) {
-    if (generation.load(std::memory_order_acquire) != seen)
-      return;
-    sched_yield();
-  }
+  if (spinUntil([&] { return generation.load(std::memory_order_acquire) != seen; }))
+    return;
   sleepers.fetch_add(1, std::memory_order_seq_cst);
   while (generation.load(std::memory_order_seq_cst) == seen)
     futexWait(generation, seen);
   sleepers.fetch_sub(1, std::memory_order_relaxed);
 }
 
-ThreadPool::ThreadPool(unsigned threads)
-    : count(std::max(1u, threads)), startBarrier(count), endBarrier(count), stageBarrier(count) {
+ThreadPool::ThreadPool(unsigned threads) : count(std::max(1u, threads)), startBarrier(count), endBarrier(count) {
   for (unsigned thread = 1; thread < count; ++thread)
     workers.emplace_back([this, thread] { work(thread); });
 }

@@ -1,4 +1,4 @@
-// Persistent threads with a barrier cheap enough to stand between two kernels of a microsecond each.
+// Persistent threads that are started and stopped without the kernel in between.
 #pragma once
 
 #include <atomic>
@@ -17,25 +17,17 @@ class Barrier {
 public:
   explicit Barrier(unsigned threads) : threads(threads) {}
 
-  /// Blocks until every thread has arrived. The last one to arrive runs `last` before any is released; what it writes
-  /// is seen by all of them afterwards.
-  template <typename Last> void arrive(Last &&last) {
-    if (threads == 1) {
-      last();
+  /// Blocks until every thread has arrived; what each wrote before is seen by all of them afterwards.
+  void arrive() {
+    if (threads == 1)
       return;
-    }
     uint32_t seen = generation.load(std::memory_order_relaxed);
     if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
-      last();
       arrived.store(0, std::memory_order_relaxed);
       release();
       return;
     }
     wait(seen);
-  }
-
-  void arrive() {
-    arrive([] {});
   }
 
 private:
@@ -65,16 +57,13 @@ public:
   /// Calls `body(begin, end)` for pieces of [0, items) of about `grain`, each claimed by the next free thread.
   void parallelFor(uint64_t items, uint64_t grain, const std::function<void(uint64_t, uint64_t)> &body);
 
-  /// The barrier over all threads of the pool, for use inside a job.
-  Barrier &barrier() { return stageBarrier; }
-
 private:
   void work(unsigned thread);
 
   const unsigned count;
   const std::function<void(unsigned)> *job = nullptr;
   bool stopping = false;
-  Barrier startBarrier, endBarrier, stageBarrier;
+  Barrier startBarrier, endBarrier;
   std::vector<std::thread> workers;
 };
 
