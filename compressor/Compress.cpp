@@ -76,15 +76,17 @@ std::string hashJson(const nlohmann::json &value) {
   return xxh64Hex(std::as_bytes(std::span(text)));
 }
 
-/// The hidden states that enter layer 0: the rows of the embedding.
+/// The hidden states that enter layer 0: the rows of the embedding, for the original and the compressed model alike.
 void writeEmbedded(const Checkpoint &source, const ModelConfig &model, const Calibration &calibration,
-                   const std::string &path) {
+                   const HiddenFiles &files) {
   at::Tensor table = loadFloats(source, "model.embed_tokens.weight");
-  FloatFileWriter writer(path);
   const float *rows = table.data_ptr<float>();
-  for (uint32_t id : calibration.ids)
-    writer.write({rows + uint64_t(id) * model.hiddenSize, model.hiddenSize});
-  writer.finish();
+  for (const std::string &path : {files.original, files.compressed}) {
+    FloatFileWriter writer(path);
+    for (uint32_t id : calibration.ids)
+      writer.write({rows + uint64_t(id) * model.hiddenSize, model.hiddenSize});
+    writer.finish();
+  }
 }
 
 void checkDisk(const std::string &dir, double needed) {
@@ -166,17 +168,18 @@ void qlr::compress(const CompressOptions &options, const std::function<bool()> &
         if (progress && layer < model.layers)
           progress->module(layer, module, ++modulesDone / 7.0);
       }};
+  auto hidden = [&](uint32_t at) { return HiddenFiles{work.originalPath(at), work.hiddenPath(at)}; };
   done = work.finishedLayers(model.layers);
   if (done)
     std::fprintf(stderr, "%u of %u layers are finished\n", done, model.layers);
   else if (!fileExists(work.hiddenPath(0)))
-    writeEmbedded(source, model, calibration, work.hiddenPath(0));
+    writeEmbedded(source, model, calibration, hidden(0));
   Progress line(model.layers, done, estimate.seconds);
   progress = &line;
   for (layer = done; layer < model.layers; ++layer) {
     modulesDone = 0;
     LayerCompressor compressor(context, layer);
-    compressor.run(work.hiddenPath(layer), work.hiddenPath(layer + 1), work.path() + "/middle.bin");
+    compressor.run(hidden(layer), hidden(layer + 1), work.scratchPath());
     writeLayer(work.layerPath(layer), compressor.tensors(), compressor.modules());
     work.dropHidden(layer);
     done = layer + 1;

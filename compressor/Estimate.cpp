@@ -75,14 +75,14 @@ CompressEstimate qlr::estimateCompression(const ModelConfig &model, const Compre
       if (entry.rank)
         bytes += storedBytes(*entry.factors, rows, entry.rank) + storedBytes(*entry.factors, entry.rank, columns);
       linearBytes += bytes;
-      // The linear runs in two to three of the five passes over the activations.
-      sum.seconds += 2.5 * 2 * tokens * n / machine.flops;
+      // Each linear runs once, in the original and in the compressed model.
+      sum.seconds += 2 * 2 * tokens * n / machine.flops;
       if (entry.codec->isFloat())
         continue;
       inputs[module.input] = columns;
       DecomposeOptions defaults;
       double rounds = entry.rank ? defaults.rounds : 1;
-      sum.seconds += rounds * (n / machine.encodingRate(*entry.codec) + 8 * n * columns / machine.flops);
+      sum.seconds += rounds * (3 * n / machine.encodingRate(*entry.codec) + 14 * n * columns / machine.flops);
       if (entry.rank)
         sum.seconds += rounds * 2 * n * 2 * (entry.rank + 16.0) * 10 / machine.flops;
       widest = std::max(widest, columns);
@@ -90,8 +90,8 @@ CompressEstimate qlr::estimateCompression(const ModelConfig &model, const Compre
     }
     // Second moments in fp32, factored in fp64 at half the rate.
     for (const auto &[input, n] : inputs)
-      sum.seconds += (2 * tokens * n * n + 2 * (n * n * n / 3 + 4 * n * n * 4)) / machine.flops;
-    sum.seconds += 2.5 * 4 * tokens * double(length) * model.qRows() / machine.flops;
+      sum.seconds += (4 * tokens * n * n + 4 * (n * n * n / 3 + 4 * n * n * 4)) / machine.flops;
+    sum.seconds += 2 * 4 * tokens * double(length) * model.qRows() / machine.flops;
     linearWeights += weights;
     blockWeights = std::max(blockWeights, weights);
   }
@@ -107,9 +107,9 @@ CompressEstimate qlr::estimateCompression(const ModelConfig &model, const Compre
       batch * (4 * double(model.intermediateSize) + 6 * hidden) * 4 + batch * double(length) * model.heads * 8;
   // fp32 weights of the block; for the widest input moment, Hessian, factors and their temporaries; for the largest
   // matrix its rotated copy, targets, values and errors.
-  sum.memoryBytes = 3e8 + std::max(4 * blockWeights + widest * widest * 52 + tallest * 40 + activations, tables);
+  sum.memoryBytes = 3e8 + std::max(8 * blockWeights + widest * widest * 76 + tallest * 40 + activations, tables);
   sum.outputBytes = linearBytes + tableBytes;
-  sum.workBytes = 3 * tokens * hidden * 4 + linearBytes;
+  sum.workBytes = (4 * hidden + 2 * double(std::max(model.intermediateSize, model.qRows()))) * tokens * 4 + linearBytes;
   sum.bitsPerWeight = linearWeights > 0 ? 8 * linearBytes / linearWeights : 0;
   return sum;
 }

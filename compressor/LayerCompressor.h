@@ -26,20 +26,31 @@ struct StoredTensor {
 /// Codes and scales of a matrix, as `<name>.codes` and `<name>.scales`.
 void store(const Quantized &matrix, const std::string &name, std::vector<StoredTensor> &out);
 
-/// Calibration activations on disk, fp32 [windows][length][width], read and written a few windows at a time.
+/// A file of calibration activations, fp32 [windows][length][width].
+struct ActivationFile {
+  std::string path;
+  uint64_t width = 0;
+};
+
+/// Reads and writes activations a few windows at a time.
 class Activations {
 public:
+  using Batch = std::vector<at::Tensor>;
+
   Activations(uint64_t windows, uint64_t length) : windows(windows), length(length) {}
 
-  /// Applies `step` to batches of a file's windows; what it returns, where `to` is not empty, becomes that file.
-  void map(const std::string &from, uint64_t width, const std::string &to,
-           const std::function<at::Tensor(const at::Tensor &)> &step) const;
+  /// Applies `step` to the same few windows of all files `from` at a time; what it returns becomes the files `to`.
+  void map(const std::vector<ActivationFile> &from, const std::vector<ActivationFile> &to,
+           const std::function<Batch(const Batch &)> &step) const;
   uint64_t tokens() const { return windows * length; }
-  /// Windows in memory at once.
-  uint64_t batch() const;
 
 private:
   uint64_t windows, length;
+};
+
+/// Two streams of hidden states: of the original model, and of the model compressed so far.
+struct HiddenFiles {
+  std::string original, compressed;
 };
 
 /// Compresses the linears of one block in the order their inputs arise, each with the activations that the modules
@@ -59,22 +70,40 @@ public:
 
   LayerCompressor(const Context &context, uint32_t layer);
 
-  /// `hiddenIn` are the hidden states that enter the block, `hiddenOut` becomes those that leave it, `scratch` is a
-  /// file to use in between.
-  void run(const std::string &hiddenIn, const std::string &hiddenOut, const std::string &scratch);
+  /// `in` are the hidden states that enter the block, `out` becomes those that leave it. Files named `scratch`… are
+  /// used in between.
+  void run(const HiddenFiles &in, const HiddenFiles &out, const std::string &scratch);
 
   const std::vector<StoredTensor> &tensors() const { return stored; }
   const std::map<std::string, ModuleQuant> &modules() const { return quants; }
 
 private:
-  /// Compresses all modules fed by `input`, whose activations `x` makes of the windows of file `from`.
-  void compressInput(const std::string &input, const std::string &from,
-                     const std::function<at::Tensor(const at::Tensor &)> &x);
-  void compressModule(const LinearModule &module, const Metric &metric, const Rotation *rotation);
+  /// What the activations of one input say about its modules.
+  struct Input {
+    Rotation rotation;
+    std::optional<Metric> metric;
+    /// What W x of the original model is, seen from the compressed model's x: W + W drift is the target for W.
+    at::Tensor drift;
+    /// What the residual stream lacks, as a matrix on x; undefined for modules that do not add to it.
+    at::Tensor lack;
+  };
+  using Part = std::function<at::Tensor(const Qwen2Block &, const at::Tensor &hidden)>;
+
+  /// Compresses all modules fed by `input`, which `x` makes of the hidden states in `from`. Where `keep` is named, x
+  /// goes there, and the modules' outputs are going to be added to these hidden states.
+  void compressInput(const std::string &input, const HiddenFiles &from, const Part &x, const HiddenFiles *keep);
+  void describeInput(Input &input, const std::string &name, const Moment &moment, const Moment &drift,
+                     const Moment *lack);
+  void compressModule(const LinearModule &module, const Input &input);
+  /// The hidden states after a sum: `step` of those before and x.
+  using Sum = std::function<at::Tensor(const Qwen2Block &, const at::Tensor &hidden, const at::Tensor &x)>;
+  void advance(const HiddenFiles &hidden, const HiddenFiles &x, uint64_t width, const HiddenFiles &to,
+               const Sum &sum) const;
 
   const Context &context;
   std::vector<LinearModule> linears;
-  Qwen2Block block;
+  Qwen2Block block;    // weights as compressed so far
+  Qwen2Block original; // shares what is not compressed yet
   std::vector<StoredTensor> stored;
   std::map<std::string, ModuleQuant> quants;
 };

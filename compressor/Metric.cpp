@@ -6,15 +6,15 @@
 
 using namespace qlr;
 
-SecondMoment::SecondMoment(int64_t columns) : sum(at::zeros({columns, columns}, at::kDouble)) {}
+Moment::Moment(int64_t rows, int64_t columns) : sum(at::zeros({rows, columns}, at::kDouble)) {}
 
-void SecondMoment::add(const at::Tensor &x) {
-  at::Tensor rows = x.reshape({-1, sum.size(0)});
-  sum.add_(rows.t().mm(rows));
-  count += rows.size(0);
+void Moment::add(const at::Tensor &x, const at::Tensor &y) {
+  at::Tensor a = x.reshape({-1, sum.size(0)}), b = y.reshape({-1, sum.size(1)});
+  sum.add_(a.t().mm(b));
+  count += a.size(0);
 }
 
-at::Tensor SecondMoment::mean() const { return count ? sum / static_cast<double>(count) : sum; }
+at::Tensor Moment::mean() const { return count ? sum / static_cast<double>(count) : sum; }
 
 at::Tensor qlr::padTo(const at::Tensor &x, int64_t rows, int64_t columns) {
   if (x.size(0) == rows && x.size(1) == columns)
@@ -41,16 +41,20 @@ Metric::Metric(const at::Tensor &moment, double damping, const std::string &name
   h32 = hessian.to(at::kFloat);
 }
 
+void Metric::failDefinite() const {
+  fail({.tensor = label,
+        .found = "a Hessian that is not positive definite",
+        .expected = "a positive definite one",
+        .advice = "use more calibration text"});
+}
+
 const at::Tensor &Metric::feedback() const {
   if (m.defined())
     return m;
   // Cholesky gives lower factors; reversing the order of the columns before and after gives the upper one.
   auto [lower, info] = at::linalg_cholesky_ex(hessian.flip({0, 1}));
   if (info.item<int>() != 0)
-    fail({.tensor = label,
-          .found = "a Hessian that is not positive definite",
-          .expected = "a positive definite one",
-          .advice = "use more calibration text"});
+    failDefinite();
   at::Tensor upper = lower.flip({0, 1});
   int64_t blocks = hessian.size(0) / 4;
   at::Tensor columns = upper.reshape({-1, blocks, 4}).permute({1, 0, 2}); // [blocks, n, 4]
@@ -62,4 +66,12 @@ const at::Tensor &Metric::feedback() const {
 double Metric::error(const at::Tensor &e) const {
   at::Tensor padded = padTo(e.to(at::kDouble), e.size(0), hessian.size(0));
   return padded.mm(hessian).mul_(padded).sum().item<double>();
+}
+
+at::Tensor Metric::divide(const at::Tensor &x) const {
+  at::Tensor h = hessian.slice(0, 0, n).slice(1, 0, n);
+  auto [lower, info] = at::linalg_cholesky_ex(h);
+  if (info.item<int>() != 0)
+    failDefinite();
+  return at::cholesky_solve(x.t(), lower).t().contiguous();
 }

@@ -9,13 +9,13 @@
 
 namespace qlr {
 
-/// Sums X^T X over batches of activations: products in fp32, the sum in fp64.
-class SecondMoment {
+/// Sums X^T Y over batches of activations: products in fp32, the sum in fp64.
+class Moment {
 public:
-  explicit SecondMoment(int64_t columns);
-  /// x is [..., columns], fp32.
-  void add(const at::Tensor &x);
-  /// The mean of x x^T, fp64.
+  Moment(int64_t rows, int64_t columns);
+  /// x is [..., rows], y [..., columns]; fp32, the same leading sizes.
+  void add(const at::Tensor &x, const at::Tensor &y);
+  /// The mean of x y^T, fp64.
   at::Tensor mean() const;
 
 private:
@@ -40,10 +40,14 @@ public:
   /// The unit block upper triangular M of H = M D M^T (blocks of four), fp32: made when first asked for. An error E_j
   /// of block j is best answered by adding E_j M_jk to the target of each later block k.
   const at::Tensor &feedback() const;
+  /// X H^-1 for X [rows, columns]; fp64.
+  at::Tensor divide(const at::Tensor &x) const;
   /// tr(E H E^T) for errors [rows, columns] or [rows, padded columns].
   double error(const at::Tensor &e) const;
 
 private:
+  [[noreturn]] void failDefinite() const;
+
   int64_t n;
   at::Tensor hessian, h32;
   mutable at::Tensor m;

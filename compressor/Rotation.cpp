@@ -40,5 +40,5 @@ at::Tensor Rotation::apply(const at::Tensor &x) const { return h ? mix(x * signs
 at::Tensor Rotation::undo(const at::Tensor &x) const { return h ? mix(x) * signs.to(x.scalar_type()) : x; }
 
 at::Tensor Rotation::applyToMoment(const at::Tensor &moment) const {
-  return h ? apply(apply(moment).t().contiguous()) : moment;
+  return h ? apply(apply(moment).t().contiguous()).t().contiguous() : moment;
 }

@@ -25,7 +25,7 @@ public:
   /// Rotates the last dimension.
   at::Tensor apply(const at::Tensor &x) const;
   at::Tensor undo(const at::Tensor &x) const;
-  /// The second moment of x' from that of x.
+  /// E[x' y'^T] from E[x y^T], both sides rotated.
   at::Tensor applyToMoment(const at::Tensor &moment) const;
   /// One bit a column, the first in the lowest bit, 1 = negative.
   const std::vector<uint8_t> &packedSigns() const { return packed; }

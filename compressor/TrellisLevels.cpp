@@ -43,8 +43,9 @@ std::vector<float> normals(size_t count, uint64_t seed, std::string_view name) {
 
 /// One search over all samples: the mean of the samples that met each level, and the mean squared error.
 double centroids(unsigned bits, unsigned window, const std::vector<float> &levels, const std::vector<float> &x,
-                 std::vector<double> &mean) {
+                 std::vector<double> &mean, bool refine = false) {
   TrellisSearch search(bits, window, levels);
+  search.setRefine(refine);
   std::vector<uint8_t> windows(x.size());
   search.search(x.data(), x.size() / search.steps(), windows.data());
   std::vector<double> sum(levels.size()), count(levels.size());
@@ -114,5 +115,5 @@ TrellisLevels LevelTraining::run() const {
 
 double qlr::trellisError(unsigned bits, unsigned window, const TrellisLevels &levels, unsigned tiles, uint64_t seed) {
   std::vector<double> mean;
-  return centroids(bits, window, levels.values(), normals(size_t(tiles) * 64, seed, "error"), mean);
+  return centroids(bits, window, levels.values(), normals(size_t(tiles) * 64, seed, "error"), mean, true);
 }

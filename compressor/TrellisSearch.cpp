@@ -78,7 +78,7 @@ void TrellisSearch::search(const float *targets, size_t tiles, uint8_t *windows)
     for (size_t i = 0; i < n; ++i)
       for (size_t t = 0; t < lanes; ++t)
         x[i * lanes + t] = t < count ? targets[(at + t) * n + i] : 0.0f;
-    kernel({x, table.data(), found.data(), overlap, false});
+    kernel({x, table.data(), found.data(), overlap, false, refine});
     for (size_t t = 0; t < count; ++t)
       for (size_t i = 0; i < n; ++i)
         windows[(at + t) * n + i] = found[i * lanes + t];
@@ -91,7 +91,7 @@ void TrellisSearch::searchFixed(const float *target, unsigned wrapping, uint8_t 
   std::fill(overlap, overlap + lanes, static_cast<uint8_t>(wrapping));
   for (size_t i = 0; i < n; ++i)
     x[i * lanes] = target[i];
-  kernelFor(isa, b, l, n)({x, table.data(), found, overlap, true});
+  kernelFor(isa, b, l, n)({x, table.data(), found, overlap, true, false});
   for (size_t i = 0; i < n; ++i)
     windows[i] = found[i * lanes];
 }

@@ -36,9 +36,12 @@ public:
   static bool hasIsa(SearchIsa isa);
   /// Forces an instruction set (for tests); the CPU must have it.
   void setIsa(SearchIsa isa);
+  /// Whether the third pass runs (it does unless told otherwise; training of levels goes without).
+  void setRefine(bool wanted) { refine = wanted; }
 
-  /// Two passes: the first, rolled by half, finds the bits that wrap around; the second is exact for them.
-  /// \p targets is [tiles][steps], \p windows the same shape.
+  /// Three passes: the first, rolled by half, finds the bits that wrap around; the second is exact for them; the third,
+  /// rolled by half again, keeps the bits the second has in the middle and frees those that wrap around, so it can only
+  /// gain. \p targets is [tiles][steps], \p windows the same shape.
   void search(const float *targets, size_t tiles, uint8_t *windows) const;
 
   /// The exact search for one tile whose wrapping bits (the high L−b bits of its last window) are \p overlap.
@@ -56,6 +59,7 @@ private:
   unsigned b, l, n;
   std::vector<float> table;
   SearchIsa isa;
+  bool refine = true;
 };
 
 namespace detail {
@@ -66,7 +70,8 @@ struct SearchBatch {
   const float *levels;  // [2^window]
   uint8_t *windows;     // [steps][16], out
   uint8_t *overlap;     // [16], out of the first pass; in, where fixed
-  bool fixed;           // the overlap is given: one pass
+  bool fixed;           // the overlap is given
+  bool refine;          // search once more, rolled by half, for the overlap found in the middle
 };
 
 using SearchKernel = void (*)(const SearchBatch &);

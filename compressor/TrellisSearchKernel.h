@@ -99,12 +99,13 @@ template <unsigned B, unsigned L, unsigned N> struct Viterbi {
       batch.overlap[t] = static_cast<unsigned char>(state[t] >> B);
   }
 
-  void searchFixed(const SearchBatch &batch) {
+  /// The exact search that begins at position `from`, for the given overlap of the windows before and at it.
+  void searchFixed(const SearchBatch &batch, unsigned from) {
     constexpr float far = 1e30f;
     for (unsigned g = 0; g < groups; ++g)
       for (unsigned t = 0; t < W; ++t)
         start[g][t] = g == batch.overlap[t] ? 0.0f : far;
-    const float (*last)[W] = run(batch, 0, N);
+    const float (*last)[W] = run(batch, from, N);
     unsigned state[W];
     for (unsigned t = 0; t < W; ++t) {
       unsigned base = batch.overlap[t] * fan, pick = base;
@@ -115,7 +116,7 @@ template <unsigned B, unsigned L, unsigned N> struct Viterbi {
     }
     for (unsigned i = N - 1;; --i) {
       for (unsigned t = 0; t < W; ++t)
-        batch.windows[i * W + t] = static_cast<unsigned char>(state[t]);
+        batch.windows[((from + i) % N) * W + t] = static_cast<unsigned char>(state[t]);
       if (i == 0)
         break;
       for (unsigned t = 0; t < W; ++t)
@@ -128,7 +129,12 @@ template <unsigned B, unsigned L, unsigned N> void searchBatch(const SearchBatch
   static thread_local Viterbi<B, L, N> work;
   if (!batch.fixed)
     work.findOverlap(batch);
-  work.searchFixed(batch);
+  work.searchFixed(batch, 0);
+  if (batch.refine) {
+    for (unsigned t = 0; t < 16; ++t)
+      batch.overlap[t] = static_cast<unsigned char>(batch.windows[(N / 2 - 1) * 16 + t] >> B);
+    work.searchFixed(batch, N / 2);
+  }
 }
 
 template <unsigned N> SearchKernel pickKernel(unsigned bits, unsigned window) {

@@ -85,9 +85,15 @@ std::string WorkDirectory::hiddenPath(uint32_t layer) const {
   return joinPath(dir, "hidden-" + std::to_string(layer) + ".bin");
 }
 
+std::string WorkDirectory::originalPath(uint32_t layer) const {
+  return joinPath(dir, "original-" + std::to_string(layer) + ".bin");
+}
+
 std::string WorkDirectory::layerPath(uint32_t layer) const {
   return joinPath(dir, "layer-" + std::to_string(layer) + ".safetensors");
 }
+
+std::string WorkDirectory::scratchPath() const { return joinPath(dir, "scratch"); }
 
 uint32_t WorkDirectory::finishedLayers(uint32_t layers) const {
   uint32_t done = 0;
@@ -96,14 +102,20 @@ uint32_t WorkDirectory::finishedLayers(uint32_t layers) const {
   return done;
 }
 
-void WorkDirectory::dropHidden(uint32_t layer) const { std::remove(hiddenPath(layer).c_str()); }
+void WorkDirectory::dropHidden(uint32_t layer) const {
+  std::remove(hiddenPath(layer).c_str());
+  std::remove(originalPath(layer).c_str());
+}
 
 void WorkDirectory::remove(uint32_t layers) const {
   for (uint32_t i = 0; i <= layers; ++i) {
-    std::remove(hiddenPath(i).c_str());
+    dropHidden(i);
     std::remove(layerPath(i).c_str());
   }
   std::remove(joinPath(dir, "fingerprint.json").c_str());
   std::error_code ignored;
+  for (const fs::directory_entry &entry : fs::directory_iterator(dir, ignored))
+    if (entry.path().filename().string().starts_with("scratch"))
+      fs::remove(entry.path(), ignored);
   fs::remove(dir, ignored);
 }

@@ -40,7 +40,10 @@ public:
 
   const std::string &path() const { return dir; }
   std::string hiddenPath(uint32_t layer) const;
+  std::string originalPath(uint32_t layer) const;
   std::string layerPath(uint32_t layer) const;
+  /// What the names of files used within a layer begin with.
+  std::string scratchPath() const;
   /// Layers finished, from the first on.
   uint32_t finishedLayers(uint32_t layers) const;
   /// Removes the hidden states that entered a layer.
