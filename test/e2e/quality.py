@@ -5,6 +5,7 @@ The prototype simulated dense weights with exact activations; here activations a
 the comparison is against the whole product. Embedding and head stay in bf16, as in the prototype.
 """
 import json
+import os
 import sys
 
 import qlrtest
@@ -40,9 +41,10 @@ class Quality(qlrtest.Case):
         self.assertEqual(got["tokens"], 96 * 255)
         return got["kl"], qlrtest.run_json("qlr", "inspect", out)["bits_per_weight"]
 
-    def check(self, model, calibration, evaluation, kl_column, bits_column):
+    def check(self, model, calibration, evaluation, kl_column, bits_column, rows=ROWS):
         measured = {}
-        for row, figures in ROWS.items():
+        for row in rows:
+            figures = ROWS[row]
             with self.subTest(model=model.name, row=row):
                 kl, bits = self.measure(model, calibration, evaluation, row)
                 self.setUp()  # a fresh scratch folder for the next row
@@ -52,16 +54,19 @@ class Quality(qlrtest.Case):
                 if figures[bits_column]:
                     self.assertAlmostEqual(bits, figures[bits_column], delta=0.01)
         with self.subTest(model=model.name, row="gain of rank 32"):
-            gain = measured["trellis2"] - measured["trellis2 rank 32"]
-            want = ROWS["trellis2"][kl_column] - ROWS["trellis2 rank 32"][kl_column]
+            # As a share of the KL: the compressor's trellis2 is well below the prototype's, and so is what is left to gain.
+            gain = 1 - measured["trellis2 rank 32"] / measured["trellis2"]
+            want = 1 - ROWS["trellis2 rank 32"][kl_column] / ROWS["trellis2"][kl_column]
             self.assertGreaterEqual(gain, 0.8 * want)
 
     def test_demo(self):
         self.check(qlrtest.DEMO, qlrtest.DEMO / "calibration.txt", qlrtest.DEMO / "heldout.txt", 2, 4)
 
     def test_testbed(self):
+        # All rows take a quarter of an hour: tools/test --full runs them, else those the others are compared with.
+        rows = ROWS if os.environ.get("QLR_FULL") else ["trellis2", "trellis2 rank 32"]
         self.check(qlrtest.model("testbed"), qlrtest.data("calibration/wiki.utf8"), qlrtest.data("wikitext2/wiki.test.raw"),
-                   3, 5)
+                   3, 5, rows)
 
 
 if __name__ == "__main__":
