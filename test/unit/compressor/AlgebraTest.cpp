@@ -105,6 +105,18 @@ TEST(Quantize, GroupScalesAreStoredByGroup) {
   EXPECT_LT(value((w - q.dense).square().sum()) / value(w.square().sum()), 0.13);
 }
 
+/// The target that compensates drifted inputs: of all matrices on the drifted x, the one closest to W x of the original.
+TEST(Metric, DivisionGivesTheRegressionOnTheInputs) {
+  constexpr int64_t n = 30, tokens = 400;
+  at::Tensor x = normal(tokens, n, 20), original = x + 0.2 * normal(tokens, n, 21), w = normal(6, n, 22);
+  Metric metric(x.t().mm(x) / double(tokens), 0, "test");
+  at::Tensor drift = metric.divide((original - x).t().mm(x) / double(tokens));
+  at::Tensor target = w + w.mm(drift);
+  auto error = [&](const at::Tensor &m) { return value((original.mm(w.t()) - x.mm(m.t())).square().sum()); };
+  EXPECT_LT(error(target), 0.99 * error(w));
+  EXPECT_LE(error(target), error(target + 1e-3 * normal(6, n, 23)));
+}
+
 TEST(Quantize, RefusesActivationsThatAreNotFinite) {
   at::Tensor moment = at::eye(8, at::kDouble);
   moment[2][3] = std::nan("");
