@@ -49,7 +49,9 @@ OwningOpRef<ModuleOp> loadGraph(MLIRContext &context, const CompileOptions &opti
   }
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(options.ir, &context);
   if (!module)
-    fail({.file = options.ir, .found = "text that is no valid qlr IR", .expected = "a module of the qlr dialect",
+    fail({.file = options.ir,
+          .found = "text that is no valid qlr IR",
+          .expected = "a module of the qlr dialect",
           .advice = "the messages above name the place; qlr-opt " + options.ir + " checks it alone"});
   return module;
 }
@@ -68,7 +70,9 @@ void runPasses(ModuleOp module, const CompileOptions &options, llvm::StringRef s
   else
     buildToPlanned(passes, plan);
   if (failed(passes.run(module)))
-    fail({.file = options.model, .found = "a pass that failed", .expected = "a compiled model",
+    fail({.file = options.model,
+          .found = "a pass that failed",
+          .expected = "a compiled model",
           .advice = "reproduce it with: qlr-opt --run-reproducer " + reproducer});
 }
 
@@ -106,8 +110,10 @@ void printIr(ModuleOp module, const Target &target, const CompileOptions &option
   if (options.emit == Emit::Mlir && options.emitStage != "lowered")
     module.print(output.stream());
   else if (failed(target.print(module, options.emit, output.stream())))
-    fail({.file = options.model, .found = "kernels without a lowering to " + target.name().str(),
-          .expected = "code", .advice = "the messages above name the op"});
+    fail({.file = options.model,
+          .found = "kernels without a lowering to " + target.name().str(),
+          .expected = "code",
+          .advice = "the messages above name the op"});
   output.finish();
 }
 
@@ -159,7 +165,9 @@ void writeArtifact(const CompileOptions &options, const Plan &plan, const nlohma
     uint64_t offset = writer.declareWeight(tensor.name, tensor.bytes);
     total += tensor.bytes;
     if (offset != tensor.offset)
-      fail({.file = options.output, .tensor = tensor.name, .found = "arena offset " + std::to_string(offset),
+      fail({.file = options.output,
+            .tensor = tensor.name,
+            .found = "arena offset " + std::to_string(offset),
             .expected = std::to_string(tensor.offset) + " as planned"});
   }
   writer.declareKernels(options.target, code.size());
@@ -213,7 +221,9 @@ void compileModel(const CompileOptions &options) {
     weights = arenaTensors(*module, checkpoint, quant ? &*quant : nullptr);
   llvm::SmallVector<char, 0> code;
   if (failed(target->compile(*module, code)))
-    fail({.file = options.model, .found = "kernels without a lowering to " + options.target, .expected = "code",
+    fail({.file = options.model,
+          .found = "kernels without a lowering to " + options.target,
+          .expected = "code",
           .advice = "the messages above name the op"});
   writeArtifact(options, plan, provenance(options, config, quant ? &*quant : nullptr), weights, code);
 }

@@ -70,7 +70,8 @@ Plan buildPlan(ModuleOp planned, const ModelConfig &config) {
   for (auto kernel : planned.getOps<KernelDefOp>()) {
     PlanKernel entry{kernel.getSymName().str(), {}};
     for (auto stage : kernel.getBody().front().getOps<StageOp>())
-      entry.stages.push_back({stageSymbol(kernel.getSymName(), entry.stages.size()), static_cast<uint64_t>(stage.getItems())});
+      entry.stages.push_back(
+          {stageSymbol(kernel.getSymName(), entry.stages.size()), static_cast<uint64_t>(stage.getItems())});
     kernelIndex[entry.name] = plan.kernels.size();
     plan.kernels.push_back(std::move(entry));
   }

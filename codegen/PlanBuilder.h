@@ -9,7 +9,8 @@
 
 namespace qlr {
 
-/// Kernels, stages and one token plan per forward function of a planned module. Target, form and levels are the caller's.
+/// Kernels, stages and one token plan per forward function of a planned module. Target, form and levels are the
+/// caller's.
 Plan buildPlan(mlir::ModuleOp planned, const ModelConfig &config);
 
 } // namespace qlr

@@ -33,8 +33,11 @@ public:
     if (recorded == quant->tensors.end())
       return bytes;
     if (std::string found = xxh64Hex(bytes); found != recorded->second)
-      fail({.file = checkpoint.file(tensor).path(), .tensor = tensor, .found = "hash " + found,
-            .expected = recorded->second, .advice = "the file is damaged; compress again or restore it"});
+      fail({.file = checkpoint.file(tensor).path(),
+            .tensor = tensor,
+            .found = "hash " + found,
+            .expected = recorded->second,
+            .advice = "the file is damaged; compress again or restore it"});
     return bytes;
   }
 
@@ -45,7 +48,9 @@ public:
       for (const std::string &tensor : tensors)
         total += checkpoint.info(tensor).bytes();
       if (total != bytes)
-        fail({.file = checkpoint.directory(), .tensor = tensors.front(), .found = std::to_string(total) + " bytes",
+        fail({.file = checkpoint.directory(),
+              .tensor = tensors.front(),
+              .found = std::to_string(total) + " bytes",
               .expected = std::to_string(bytes)});
       for (const std::string &tensor : tensors)
         sink(verified(tensor));
@@ -53,7 +58,8 @@ public:
   }
 
   /// F16 scales [rows, groups] -> [strips][groups][16], which one load per strip and group reads.
-  std::function<void(const Sink &)> groupScales(std::vector<std::string> tensors, int64_t groups, uint64_t bytes) const {
+  std::function<void(const Sink &)> groupScales(std::vector<std::string> tensors, int64_t groups,
+                                                uint64_t bytes) const {
     if (groups == 1)
       return raw(std::move(tensors), bytes);
     return [this, tensors = std::move(tensors), groups](const Sink &sink) {
@@ -113,7 +119,9 @@ private:
     char *end = nullptr;
     double unit = text ? std::strtod(text->c_str(), &end) : 0;
     if (!text || *end || !(unit > 0 && unit < 1e6))
-      fail({.file = checkpoint.file(tensor).path(), .tensor = tensor, .found = text ? "unit '" + *text + "'" : "no unit",
+      fail({.file = checkpoint.file(tensor).path(),
+            .tensor = tensor,
+            .found = text ? "unit '" + *text + "'" : "no unit",
             .expected = "a positive number in the metadata '" + tensor + ".unit'"});
     return unit;
   }
@@ -134,15 +142,17 @@ void addWeight(std::vector<ArenaTensor> &out, WeightDeclOp decl, std::shared_ptr
   for (auto [component, offset] : llvm::zip(weightComponents(type), *decl.getOffsets())) {
     if (component.isLevels())
       continue; // declared once for all weights
-    ArenaTensor tensor{(decl.getSymName() + "." + component.name).str(), static_cast<uint64_t>(offset),
-                       static_cast<uint64_t>(component.bytes), {}};
+    ArenaTensor tensor{(decl.getSymName() + "." + component.name).str(),
+                       static_cast<uint64_t>(offset),
+                       static_cast<uint64_t>(component.bytes),
+                       {}};
     std::vector<std::string> sources = suffixed(decl.getParts(), component.name);
     std::function<void(const Sink &)> write;
     const int64_t columns = component.name.starts_with("l.") ? type.getRank() : type.getColumns();
     const unsigned group = component.codec.getGroup();
     if (component.name == "weight")
       write = cast<FloatCodecAttr>(type.getQ()).getElementType().isBF16() ? streamer->raw(sources, component.bytes)
-                                                                         : streamer->floats(sources);
+                                                                          : streamer->floats(sources);
     else if (component.name.ends_with(".scales"))
       write = streamer->groupScales(sources, group ? (columns + group - 1) / group : 1, component.bytes);
     else

@@ -1,4 +1,5 @@
-// Streams a checkpoint's tensors into the weights arena of an artifact, in the order and layout the planned IR declares.
+// Streams a checkpoint's tensors into the weights arena of an artifact, in the order and layout the planned IR
+// declares.
 #ifndef QLR_CODEGEN_WEIGHTSTREAM_H
 #define QLR_CODEGEN_WEIGHTSTREAM_H
 
@@ -21,8 +22,8 @@ struct ArenaTensor {
   std::function<void(const Sink &)> write;
 };
 
-/// All tensors of a planned module's arena, by offset. Their bytes are read only when `write` is called, which checks the
-/// hashes a compressed checkpoint records (Error naming the tensor). The references must outlive the result.
+/// All tensors of a planned module's arena, by offset. Their bytes are read only when `write` is called, which checks
+/// the hashes a compressed checkpoint records (Error naming the tensor). The references must outlive the result.
 std::vector<ArenaTensor> arenaTensors(mlir::ModuleOp planned, const Checkpoint &checkpoint, const QuantConfig *quant);
 
 } // namespace qlr

@@ -18,9 +18,7 @@ namespace {
 
 using ReadLoop = uint64_t (*)(const std::byte *, size_t);
 
-double seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// Sums 64-byte lines in `Streams` places at once, `Ahead` bytes prefetched (0: left to the hardware).
 template <int Streams, int Ahead>
@@ -33,11 +31,13 @@ __attribute__((target("avx2"))) uint64_t readAvx2(const std::byte *data, size_t 
       if (Ahead)
         _mm_prefetch(reinterpret_cast<const char *>(line + Ahead), _MM_HINT_T0);
       sum[2 * s] = _mm256_add_epi64(sum[2 * s], _mm256_loadu_si256(reinterpret_cast<const __m256i *>(line)));
-      sum[2 * s + 1] = _mm256_add_epi64(sum[2 * s + 1], _mm256_loadu_si256(reinterpret_cast<const __m256i *>(line + 32)));
+      sum[2 * s + 1] =
+          _mm256_add_epi64(sum[2 * s + 1], _mm256_loadu_si256(reinterpret_cast<const __m256i *>(line + 32)));
     }
   for (int s = 1; s < 2 * Streams; ++s)
     sum[0] = _mm256_add_epi64(sum[0], sum[s]);
-  return static_cast<uint64_t>(_mm256_extract_epi64(sum[0], 0)) + static_cast<uint64_t>(_mm256_extract_epi64(sum[0], 2));
+  return static_cast<uint64_t>(_mm256_extract_epi64(sum[0], 0)) +
+         static_cast<uint64_t>(_mm256_extract_epi64(sum[0], 2));
 }
 
 constexpr struct {
@@ -172,10 +172,15 @@ int main(int argc, char **argv) {
     nlohmann::json rows = nlohmann::json::array();
     for (Case &one : cases) {
       const double share = median(one.share), step = median(one.decode), chunk = median(one.prefill);
-      nlohmann::json row = {{"model", one.name}, {"level", one.level}, {"threads", pool.size()},
-                            {"decode_bytes", one.decodeBytes}, {"read_gb_per_s", median(one.bandwidth)},
-                            {"decode_gb_per_s", one.decodeBytes / step / 1e9}, {"share", share},
-                            {"decode_tokens_per_s", 1 / step}, {"valid", share <= 1}};
+      nlohmann::json row = {{"model", one.name},
+                            {"level", one.level},
+                            {"threads", pool.size()},
+                            {"decode_bytes", one.decodeBytes},
+                            {"read_gb_per_s", median(one.bandwidth)},
+                            {"decode_gb_per_s", one.decodeBytes / step / 1e9},
+                            {"share", share},
+                            {"decode_tokens_per_s", 1 / step},
+                            {"valid", share <= 1}};
       if (prefill)
         row["prefill_tokens_per_s"] = 128 / chunk;
       rows.push_back(std::move(row));

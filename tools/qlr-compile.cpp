@@ -17,18 +17,17 @@ int main(int argc, char **argv) {
   qlr::CompileOptions options;
   cl::opt<std::string, true> model(cl::Positional, cl::desc("DIR"), cl::Required, cl::location(options.model),
                                    cl::cat(category));
-  cl::opt<std::string, true> target("target", cl::desc("machine to compile for (host)"), cl::location(options.target), cl::cat(category));
+  cl::opt<std::string, true> target("target", cl::desc("machine to compile for (host)"), cl::location(options.target),
+                                    cl::cat(category));
   cl::opt<std::string, true> output("o", cl::desc("artifact to write; with --emit a text file, - for standard output"),
                                     cl::value_desc("FILE"), cl::location(options.output), cl::cat(category));
-  cl::opt<qlr::Emit, true> emit(
-      "emit", cl::desc("stop and print:"), cl::location(options.emit), cl::cat(category),
-      cl::values(clEnumValN(qlr::Emit::Mlir, "mlir", "MLIR, see --emit-stage"),
-                 clEnumValN(qlr::Emit::Llvm, "llvm", "LLVM IR of the kernels"),
-                 clEnumValN(qlr::Emit::Asm, "asm", "assembly of the kernels")));
+  cl::opt<qlr::Emit, true> emit("emit", cl::desc("stop and print:"), cl::location(options.emit), cl::cat(category),
+                                cl::values(clEnumValN(qlr::Emit::Mlir, "mlir", "MLIR, see --emit-stage"),
+                                           clEnumValN(qlr::Emit::Llvm, "llvm", "LLVM IR of the kernels"),
+                                           clEnumValN(qlr::Emit::Asm, "asm", "assembly of the kernels")));
   cl::opt<std::string, true> stage("emit-stage", cl::desc("graph, kernels, planned or lowered (with --emit=mlir)"),
                                    cl::location(options.emitStage), cl::cat(category));
-  cl::opt<std::string, true> form("form", cl::desc("fused or unfused"), cl::location(options.form),
-                                  cl::cat(category));
+  cl::opt<std::string, true> form("form", cl::desc("fused or unfused"), cl::location(options.form), cl::cat(category));
   cl::opt<std::string> cache("cache", cl::desc("element type of the key/value cache: bf16 or f32"), cl::init("bf16"),
                              cl::cat(category));
   cl::opt<bool> noWeights("no-weights", cl::desc("plan and kernels only"), cl::cat(category));

@@ -1,4 +1,5 @@
-// Attention of one token and one head over the cache: fp32, sixteen positions at a time, running maximum (online softmax).
+// Attention of one token and one head over the cache: fp32, sixteen positions at a time, running maximum (online
+// softmax).
 #include "codegen/host/StageEmitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -58,7 +59,8 @@ LogicalResult StageEmitter::emitAttention(AttentionOp op, Value token, Value hea
     }
     SmallVector<int32_t> lanes = llvm::to_vector(llvm::seq<int32_t>(0, kPositions));
     Value left = arith::TruncIOp::create(e.b, e.i32(), arith::SubIOp::create(e.b, last, first));
-    Value beyond = arith::CmpIOp::create(e.b, arith::CmpIPredicate::sgt, e.constI32(lanes), e.broadcast(left, e.vecI32()));
+    Value beyond =
+        arith::CmpIOp::create(e.b, arith::CmpIPredicate::sgt, e.constI32(lanes), e.broadcast(left, e.vecI32()));
     Value masked = e.splatF32(-std::numeric_limits<float>::infinity(), kPositions);
     scores = arith::SelectOp::create(e.b, beyond, masked, scores);
     Value highest = e.maxLanes(scores);

@@ -115,7 +115,8 @@ LogicalResult StageEmitter::emitRotate(RotateOp op, Value token, Value block, in
       return failure();
     Value turned = *v;
     if (op.getSigns())
-      turned = arith::MulFOp::create(e.b, turned, e.load(e.vecF32(), e.at(pointer(op.getSigns()), e.mul(column, 4)), 4));
+      turned =
+          arith::MulFOp::create(e.b, turned, e.load(e.vecF32(), e.at(pointer(op.getSigns()), e.mul(column, 4)), 4));
     x.push_back(keepLanes(e, turned, columns - at));
   }
   if (int64_t h = cast<ActType>(op.getType()).getRotation(); h > 1)

@@ -78,7 +78,8 @@ void emitExpandMany(HostEmitter &e, const TileMatrix &matrix, Value strip, Value
     auto columns = columnsOf(e, *matrix.decoder, lanes[0]);
     Value scale = scaleOf(e, matrix, strip, matrix.group ? e.div(e.mul(tile, 4), matrix.group) : e.c64(0));
     for (int64_t c = 0; c < 4; ++c)
-      e.store(arith::MulFOp::create(e.b, columns[c], scale), e.at(decoded, e.add(e.mul(tile, 4 * kLanes * 4), c * kLanes * 4)), 64);
+      e.store(arith::MulFOp::create(e.b, columns[c], scale),
+              e.at(decoded, e.add(e.mul(tile, 4 * kLanes * 4), c * kLanes * 4)), 64);
   });
   auto some = [&](Value firstToken, int64_t count) {
     SmallVector<Value> acc(count, e.splatF32(0));

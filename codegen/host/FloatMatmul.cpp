@@ -49,9 +49,8 @@ void StageEmitter::emitFloatProducts(MatmulOp op, Value strip, Value out) {
     };
     SmallVector<Value> acc(kRows * count, e.splatF32(0));
     if (whole)
-      acc = e.loop(e.c64(0), e.c64(whole), kLanes, acc, [&](Value column, ValueRange carried) {
-        return step(column, kLanes, llvm::to_vector(carried));
-      });
+      acc = e.loop(e.c64(0), e.c64(whole), kLanes, acc,
+                   [&](Value column, ValueRange carried) { return step(column, kLanes, llvm::to_vector(carried)); });
     SmallVector<Value> tail;
     if (rest)
       tail = step(e.c64(whole), rest, SmallVector<Value>(kRows * count, e.splatF32(0, rest)));

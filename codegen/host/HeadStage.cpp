@@ -49,8 +49,8 @@ LogicalResult StageEmitter::emitHeads(Value item) {
   return result;
 }
 
-/// The columns of one head in vectors of equal width: the largest power of two up to `width` that divides the head (half
-/// the head under a rope, whose halves meet).
+/// The columns of one head in vectors of equal width: the largest power of two up to `width` that divides the head
+/// (half the head under a rope, whose halves meet).
 FailureOr<SmallVector<Value>> StageEmitter::headVectors(Value matrix, Value token, Value head, int64_t headDim,
                                                         int64_t width) {
   auto fit = [](int64_t width, int64_t size) {

@@ -51,13 +51,9 @@ Value HostEmitter::at(Value base, int64_t byteOffset) {
 Value HostEmitter::load(Type type, Value address, unsigned align) {
   return LLVM::LoadOp::create(b, type, address, align);
 }
-void HostEmitter::store(Value value, Value address, unsigned align) {
-  LLVM::StoreOp::create(b, value, address, align);
-}
+void HostEmitter::store(Value value, Value address, unsigned align) { LLVM::StoreOp::create(b, value, address, align); }
 
-void HostEmitter::prefetch(Value address) {
-  LLVM::Prefetch::create(b, address, /*rw=*/0, /*hint=*/3, /*cache=*/1);
-}
+void HostEmitter::prefetch(Value address) { LLVM::Prefetch::create(b, address, /*rw=*/0, /*hint=*/3, /*cache=*/1); }
 
 Value HostEmitter::stack(int64_t bytes) {
   OpBuilder::InsertionGuard guard(b);
@@ -128,9 +124,7 @@ Value HostEmitter::exp(Value x) {
 
 std::pair<Value, Value> HostEmitter::sinCosTurns(Value turns) {
   auto type = cast<VectorType>(turns.getType());
-  auto constant = [&](double v) -> Value {
-    return arith::ConstantOp::create(b, DenseElementsAttr::get(type, v));
-  };
+  auto constant = [&](double v) -> Value { return arith::ConstantOp::create(b, DenseElementsAttr::get(type, v)); };
   Value whole = math::RoundEvenOp::create(b, turns);
   Value x = arith::MulFOp::create(b, arith::SubFOp::create(b, turns, whole), constant(2.0 * M_PI));
   Value square = arith::MulFOp::create(b, x, x);

@@ -24,7 +24,6 @@ namespace qlr {
 #define GEN_PASS_DEF_LOWERTOHOSTPASS
 #include "codegen/host/HostPasses.h.inc"
 
-
 std::string stageSymbol(llvm::StringRef kernel, unsigned stage) { return (kernel + "_s" + llvm::Twine(stage)).str(); }
 
 static void setTarget(LLVM::LLVMFuncOp function, CpuLevel level) {
@@ -38,8 +37,8 @@ static void setTarget(LLVM::LLVMFuncOp function, CpuLevel level) {
         LLVM::TargetFeaturesAttr::get(context, {llvm::StringRef("+avx512vbmi"), llvm::StringRef("+avx512vnni")}));
   }
   // Without it loops that store zeros become calls of memset, which the object does not have.
-  function.setPassthroughAttr(ArrayAttr::get(context, {StringAttr::get(context, "no-builtins"),
-                                                       StringAttr::get(context, "nounwind")}));
+  function.setPassthroughAttr(
+      ArrayAttr::get(context, {StringAttr::get(context, "no-builtins"), StringAttr::get(context, "nounwind")}));
 }
 
 static LogicalResult lowerStage(ModuleOp module, StageOp stage, const KernelArguments &arguments,

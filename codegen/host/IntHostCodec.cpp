@@ -63,7 +63,8 @@ struct IntHostModel : HostCodecInterface::ExternalModel<IntHostModel, IntCodecAt
 } // namespace
 
 void registerIntHostCodec(DialectRegistry &registry) {
-  registry.addExtension(+[](MLIRContext *context, QlrDialect *) { IntCodecAttr::attachInterface<IntHostModel>(*context); });
+  registry.addExtension(
+      +[](MLIRContext *context, QlrDialect *) { IntCodecAttr::attachInterface<IntHostModel>(*context); });
 }
 
 } // namespace qlr

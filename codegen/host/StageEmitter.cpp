@@ -105,8 +105,13 @@ TileMatrix StageEmitter::tileMatrix(Value weight, int64_t rows, int64_t columns,
       e.b.setInsertionPointToStart(e.entry);
     found->second->prepare(e, levels);
   }
-  return {rows,   columns,        codec.getGroup(),          codec.getActivationBits(), found->second,
-          pointer(weight, firstComponent), pointer(weight, firstComponent + 1)};
+  return {rows,
+          columns,
+          codec.getGroup(),
+          codec.getActivationBits(),
+          found->second,
+          pointer(weight, firstComponent),
+          pointer(weight, firstComponent + 1)};
 }
 
 FailureOr<Value> StageEmitter::pull(Value matrix, Value token, Value column, int64_t width) {

@@ -33,10 +33,10 @@ public:
 
 private:
   // One function per domain, each in a file of its own.
-  mlir::LogicalResult emitTokens(mlir::Value token);  // TokenStage.cpp
-  mlir::LogicalResult emitBlocks(mlir::Value item);   // BlockStage.cpp
-  mlir::LogicalResult emitStrips(mlir::Value item);   // StripStage.cpp
-  mlir::LogicalResult emitHeads(mlir::Value item);    // HeadStage.cpp
+  mlir::LogicalResult emitTokens(mlir::Value token); // TokenStage.cpp
+  mlir::LogicalResult emitBlocks(mlir::Value item);  // BlockStage.cpp
+  mlir::LogicalResult emitStrips(mlir::Value item);  // StripStage.cpp
+  mlir::LogicalResult emitHeads(mlir::Value item);   // HeadStage.cpp
 
   // TokenStage.cpp
   mlir::LogicalResult emitEmbed(EmbedOp op, mlir::Value token);

@@ -59,10 +59,10 @@ LogicalResult StageEmitter::emitStrips(Value item) {
     emitFloatProducts(cast<MatmulOp>(root), firstStrip, buffer);
   } else if (root) {
     const bool isProject = isa<ProjectOp>(root);
-    TileMatrix matrix =
-        isProject ? tileMatrix(root->getOperand(1), weight.projectedColumns(), weight.getColumns(), weight.getFactors(),
-                               componentIndex(weight, "r.codes"))
-                  : tileMatrix(root->getOperand(1), weight.getRows(), weight.getColumns(), weight.getQ(), 0);
+    TileMatrix matrix = isProject
+                            ? tileMatrix(root->getOperand(1), weight.projectedColumns(), weight.getColumns(),
+                                         weight.getFactors(), componentIndex(weight, "r.codes"))
+                            : tileMatrix(root->getOperand(1), weight.getRows(), weight.getColumns(), weight.getQ(), 0);
     ActBuffer act(cast<ActType>(root->getOperand(0).getType()), pointer(root->getOperand(0)));
     if (tokens == 1) {
       products = emitMatVec(e, matrix, act, firstStrip, variant);

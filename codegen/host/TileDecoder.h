@@ -36,8 +36,8 @@ protected:
   virtual mlir::Value lanes(HostEmitter &e, mlir::Value chunk, unsigned index) = 0;
 };
 
-/// The bit windows of a tile of `bits`-bit weights: window i is `window` bits that end with weight i's last bit, indices
-/// modulo the tile's size. Lanes hold a window each; bits above it are not cleared on AVX-512.
+/// The bit windows of a tile of `bits`-bit weights: window i is `window` bits that end with weight i's last bit,
+/// indices modulo the tile's size. Lanes hold a window each; bits above it are not cleared on AVX-512.
 class WindowExtractor {
 public:
   WindowExtractor(unsigned bits, unsigned window) : bits(bits), window(window) {}

@@ -123,8 +123,8 @@ Value activationAt(HostEmitter &e, const ActBuffer &act, int part, Value token, 
   return e.at(act.base, e.add(offset, part ? act.layout.lo : act.layout.hi));
 }
 
-/// How far ahead codes are asked for: the hardware prefetcher stops at every 4 KB page, and the reductions between units
-/// let it fall behind.
+/// How far ahead codes are asked for: the hardware prefetcher stops at every 4 KB page, and the reductions between
+/// units let it fall behind.
 constexpr int64_t kPrefetchBytes = 8192;
 
 /// Tiles emitted straight-line: enough to hide latencies, few enough to stay in the decoded-instruction cache.
@@ -183,7 +183,8 @@ SmallVector<Value> emitMatVec(HostEmitter &e, const TileMatrix &matrix, const Ac
           sum = sum ? arith::AddIOp::create(e.b, sum, one).getResult() : one;
         }
         // 16-bit activations: 256 hi + lo, exact in 32 bits for a block of 128 columns.
-        total = total ? arith::AddIOp::create(e.b, arith::ShLIOp::create(e.b, total, e.splatI32(8)), sum).getResult() : sum;
+        total =
+            total ? arith::AddIOp::create(e.b, arith::ShLIOp::create(e.b, total, e.splatI32(8)), sum).getResult() : sum;
       }
       next.push_back(scaler.scale(total, sums[s], index, e.c64(0), e.add(firstStrip, s)));
     }
@@ -231,7 +232,8 @@ void emitMatMat(HostEmitter &e, const TileMatrix &matrix, const ActBuffer &act, 
         for (int64_t k = 0; k < width; ++k) {
           SmallVector<Value> lanes;
           for (int64_t s = 0; s < strips; ++s)
-            lanes.push_back(e.load(e.vec(64, e.i8()), e.at(decoded, e.add(e.mul(tile, 64), 64 * k + s * decodedStrip)), 64));
+            lanes.push_back(
+                e.load(e.vec(64, e.i8()), e.at(decoded, e.add(e.mul(tile, 64), 64 * k + s * decodedStrip)), 64));
           for (int64_t t = 0; t < count; ++t) {
             Quad quad = loadQuad(e, e.at(x[t], e.add(e.mul(tile, 4), 4 * k)));
             for (int64_t s = 0; s < strips; ++s)
@@ -260,7 +262,8 @@ void emitMatMat(HostEmitter &e, const TileMatrix &matrix, const ActBuffer &act, 
     const int64_t width = std::min<int64_t>(tiles, 8), whole = tiles / width * width;
     auto decodeSome = [&](Value tile, int64_t count) {
       for (int64_t s = 0; s < strips; ++s) {
-        auto lanes = matrix.decoder->decode(e, e.at(codes, e.add(e.mul(tile, tileBytes), s * matrix.stripBytes())), count);
+        auto lanes =
+            matrix.decoder->decode(e, e.at(codes, e.add(e.mul(tile, tileBytes), s * matrix.stripBytes())), count);
         for (int64_t t = 0; t < count; ++t)
           e.store(lanes[t], e.at(decoded, e.add(e.mul(tile, 64), 64 * t + s * decodedStrip)), 64);
       }

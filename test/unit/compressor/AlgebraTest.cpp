@@ -105,7 +105,8 @@ TEST(Quantize, GroupScalesAreStoredByGroup) {
   EXPECT_LT(value((w - q.dense).square().sum()) / value(w.square().sum()), 0.13);
 }
 
-/// The target that compensates drifted inputs: of all matrices on the drifted x, the one closest to W x of the original.
+/// The target that compensates drifted inputs: of all matrices on the drifted x, the one closest to W x of the
+/// original.
 TEST(Metric, DivisionGivesTheRegressionOnTheInputs) {
   constexpr int64_t n = 30, tokens = 400;
   at::Tensor x = normal(tokens, n, 20), original = x + 0.2 * normal(tokens, n, 21), w = normal(6, n, 22);
