@@ -64,6 +64,8 @@ ModuleQuant parseModule(const JsonObject &object, const LinearModule &known) {
   module.rotation = static_cast<uint32_t>(object.optionalInteger("rotation", 0, 128).value_or(0));
   module.input = object.string("input", "");
   if (module.rotation != 0) {
+    if (isFloat)
+      object.refuse("rotation", object.find("rotation"), "0: plain rows are never rotated");
     if (module.rotation != rotationBlock(known.columns) || known.input.empty())
       object.refuse("rotation", object.find("rotation"),
                     known.input.empty() ? "0: this module's input is never rotated"

@@ -231,6 +231,8 @@ TEST(QuantConfig, Refusals) {
   expectContains(refusalOf([&](json &j) { j["modules"][q]["factors"] = "bf16"; }), "tiled codec");
   expectContains(refusalOf([&](json &j) { j["modules"][q].erase("factors"); }), "factors");
   expectContains(refusalOf([&](json &j) { j["modules"][q]["rotation"] = 32; }), "rotation: found 32");
+  auto plainRows = [&](json &j) { j["modules"][q].update({{"codec", "bf16"}, {"rank", 0}, {"rotation", 64}}); };
+  expectContains(refusalOf(plainRows), "plain rows are never rotated");
   expectContains(refusalOf([&](json &j) { j["modules"][q]["input"] = "model.layers.0.mlp_in"; }), "attn_in");
   expectContains(refusalOf([](json &j) { j["modules"]["model.embed_tokens"]["rotation"] = 64; }), "never rotated");
   expectContains(refusalOf([&](json &j) { j["modules"]["model.layers.2.mlp.up_proj"] = j["modules"][q]; }),
