@@ -12,7 +12,7 @@ struct Row {
   int64_t minTokens, maxTokens;
 };
 
-/// The first row that fits, measured on AVX-512 (docs/results/host.md). One token: two strips share the activations
+/// The first row that fits, from single kernels timed on AVX-512. One token: two strips share the activations
 /// they load, but need enough items that 16 threads finish together (8 items each: 1/8 idle at worst). Several tokens:
 /// four strips by four tokens fill the registers with sums, every loaded activation meets four strips and every weight
 /// four tokens.
