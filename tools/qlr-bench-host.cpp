@@ -71,7 +71,28 @@ struct Case {
   std::unique_ptr<Session> session;
   uint64_t decodeBytes = 0;
   std::vector<double> bandwidth, share, decode, prefill;
+  /// Seconds a call takes in one round, by kernel; of decode and of prefill.
+  std::map<std::string, std::vector<double>> decodeKernels, prefillKernels;
 };
+
+/// Appends `tokens` with every launch timed, and adds each kernel's mean seconds a call to `times`.
+void timeKernels(Session &session, std::span<const uint32_t> tokens, unsigned repeat,
+                 std::map<std::string, std::vector<double>> &times) {
+  const TokenPlan &plan = *session.tokenPlan(tokens.size());
+  std::map<std::string, std::pair<double, unsigned>> sums;
+  session.device().setProfiling(true);
+  for (unsigned i = 0; i < repeat; ++i) {
+    session.append(tokens);
+    for (const StepTime &time : session.device().profile()) {
+      auto &[seconds, calls] = sums[session.plan().kernels[plan.steps[time.step].kernel].name];
+      seconds += time.seconds;
+      ++calls;
+    }
+  }
+  session.device().setProfiling(false);
+  for (auto &[name, sum] : sums)
+    times[name].push_back(sum.first / sum.second);
+}
 
 /// Where a decode step's time goes: per kernel its calls, its time and its bytes a second.
 void printProfile(Session &session, uint32_t token) {
@@ -106,7 +127,7 @@ int main(int argc, char **argv) {
   CLI::App app("Decode and prefill of host artifacts as shares of read bandwidth, interleaved with read loops");
   std::vector<std::string> artifacts, levels = {"avx512", "avx2"};
   unsigned rounds = 9, threads = 0, steps = 3;
-  bool prefill = true, profile = false;
+  bool prefill = true, profile = false, kernels = false;
   app.add_option("artifacts", artifacts, "compiled models (.qlr)")->required();
   app.add_option("--levels", levels, "CPU levels to run")->delimiter(',');
   app.add_option("--rounds", rounds, "interleaved rounds; medians are over rounds");
@@ -114,6 +135,7 @@ int main(int argc, char **argv) {
   app.add_option("--threads", threads, "threads; 0 = all cores");
   app.add_flag("!--no-prefill", prefill, "leave the 128-token prefill out");
   app.add_flag("--profile", profile, "first print where the time of a decode step goes, kernel by kernel");
+  app.add_flag("--kernels", kernels, "time every kernel in every round too and report the medians");
   app.set_version_flag("--version", "qlr " QLR_VERSION);
   CLI11_PARSE(app, argc, argv);
   try {
@@ -122,7 +144,9 @@ int main(int argc, char **argv) {
     for (const std::string &path : artifacts) {
       auto artifact = std::make_shared<const Artifact>(Artifact::open(path));
       for (const std::string &level : levels) {
-        Case one{std::filesystem::path(path).stem().string(), level, nullptr, 0, {}, {}, {}, {}};
+        Case one;
+        one.name = std::filesystem::path(path).stem().string();
+        one.level = level;
         SessionOptions options;
         options.deviceOptions.threads = threads;
         options.deviceOptions.cpuLevel = level;
@@ -159,6 +183,14 @@ int main(int argc, char **argv) {
           session.append(prompt);
           chunk = seconds() - start;
         }
+        if (kernels && round > 0) {
+          session.reset();
+          timeKernels(session, std::span(&token, 1), steps, one.decodeKernels);
+          if (prefill && session.tokenPlan(prompt.size())) {
+            session.reset();
+            timeKernels(session, prompt, 1, one.prefillKernels);
+          }
+        }
         if (round == 0) // warms caches and maps pages
           continue;
         const double rate = one.decodeBytes / step / 1e9;
@@ -183,6 +215,10 @@ int main(int argc, char **argv) {
                             {"valid", share <= 1}};
       if (prefill)
         row["prefill_tokens_per_s"] = 128 / chunk;
+      for (auto [name, times] :
+           {std::pair("decode_kernels", &one.decodeKernels), {"prefill_kernels", &one.prefillKernels}})
+        for (auto &[kernel, seconds] : *times)
+          row[name][kernel] = median(seconds);
       rows.push_back(std::move(row));
     }
     std::printf("%s\n", nlohmann::json{{"rounds", rounds}, {"rows", rows}}.dump(1).c_str());
