@@ -11,7 +11,9 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -34,7 +36,7 @@ namespace {
 void prepareContext(MLIRContext &context) {
   DialectRegistry registry;
   registry.insert<QlrDialect, func::FuncDialect, arith::ArithDialect, math::MathDialect, scf::SCFDialect,
-                  vector::VectorDialect, LLVM::LLVMDialect>();
+                  vector::VectorDialect, gpu::GPUDialect, LLVM::LLVMDialect, NVVM::NVVMDialect>();
   registerTargetInterfaces(registry);
   context.appendDialectRegistry(registry);
   context.loadAllAvailableDialects();
@@ -45,6 +47,7 @@ OwningOpRef<ModuleOp> loadGraph(MLIRContext &context, const CompileOptions &opti
   if (options.ir.empty()) {
     ImportOptions import;
     import.f32Cache = options.f32Cache;
+    import.chunks = options.chunks;
     return importModel(context, config, checkpoint, quant, import);
   }
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(options.ir, &context);
@@ -57,7 +60,7 @@ OwningOpRef<ModuleOp> loadGraph(MLIRContext &context, const CompileOptions &opti
 }
 
 /// Runs the passes to `stage`.
-void runPasses(ModuleOp module, const CompileOptions &options, llvm::StringRef stage) {
+void runPasses(ModuleOp module, const CompileOptions &options, const Target &target, llvm::StringRef stage) {
   PassManager passes(module.getContext());
   (void)applyPassManagerCLOptions(passes);
   std::string reproducer = (options.output == "-" ? options.model + "/qlr" : options.output) + ".reproducer.mlir";
@@ -65,6 +68,10 @@ void runPasses(ModuleOp module, const CompileOptions &options, llvm::StringRef s
   PlanOptions plan;
   plan.form = options.form;
   plan.tuneDb = options.tuneDb;
+  plan.multiply = options.multiply;
+  plan.decode = options.decode;
+  plan.splits = options.splits;
+  target.setPlanOptions(plan);
   if (stage == "kernels")
     buildToKernels(passes, plan);
   else
@@ -117,8 +124,15 @@ void printIr(ModuleOp module, const Target &target, const CompileOptions &option
   output.finish();
 }
 
-nlohmann::json provenance(const CompileOptions &options, const ModelConfig &config, const QuantConfig *quant) {
+nlohmann::json provenance(const CompileOptions &options, const ModelConfig &config, const Checkpoint &checkpoint,
+                          const QuantConfig *quant) {
   nlohmann::json json = {{"tool", "qlr " QLR_VERSION}, {"target", options.target}, {"form", options.form}};
+  // The arena does not say what its bytes are, and config.json does not say it of linears that are stored as plain
+  // rows.
+  for (uint32_t layer = 0; layer < config.layers; ++layer)
+    for (const LinearModule &linear : layerModules(config, layer))
+      if ((!quant || !quant->find(linear.name)) && checkpoint.has(linear.name + ".weight"))
+        json["plain"][linear.name] = checkpoint.info(linear.name + ".weight").dtype == DType::BF16 ? "bf16" : "f32";
   if (!quant)
     return json;
   nlohmann::json compressed = quant->toJson();
@@ -157,8 +171,14 @@ private:
   Clock::time_point start, last;
 };
 
-void writeArtifact(const CompileOptions &options, const Plan &plan, const nlohmann::json &origin,
-                   const std::vector<ArenaTensor> &weights, llvm::ArrayRef<char> code) {
+/// What one target adds to an artifact.
+struct CompiledTarget {
+  Plan plan;
+  llvm::SmallVector<char, 0> code;
+};
+
+void writeArtifact(const CompileOptions &options, const std::vector<CompiledTarget> &compiled,
+                   const nlohmann::json &origin, const std::vector<ArenaTensor> &weights) {
   ArtifactWriter writer(options.output);
   uint64_t total = 0;
   for (const ArenaTensor &tensor : weights) {
@@ -170,11 +190,13 @@ void writeArtifact(const CompileOptions &options, const Plan &plan, const nlohma
             .found = "arena offset " + std::to_string(offset),
             .expected = std::to_string(tensor.offset) + " as planned"});
   }
-  writer.declareKernels(options.target, code.size());
+  for (const CompiledTarget &one : compiled)
+    writer.declareKernels(one.plan.target, one.code.size());
   auto files = tokenizerFiles(options.model);
   for (auto &[name, file] : files)
     writer.declareTokenizerFile(name, file.bytes().size());
-  writer.setPlan(plan);
+  for (const CompiledTarget &one : compiled)
+    writer.setPlan(one.plan);
   writer.setProvenance(origin);
   writer.begin();
   Progress progress(total);
@@ -183,49 +205,74 @@ void writeArtifact(const CompileOptions &options, const Plan &plan, const nlohma
       writer.write(bytes);
       progress.add(bytes.size());
     });
-  writer.write(std::as_bytes(std::span<const char>(code.data(), code.size())));
+  for (const CompiledTarget &one : compiled)
+    writer.write(std::as_bytes(std::span<const char>(one.code.data(), one.code.size())));
   for (auto &[name, file] : files)
     writer.write(file.bytes());
   writer.finish();
 }
 
+/// The targets of `--target A,B`.
+std::vector<const Target *> findTargets(const std::string &names) {
+  std::vector<const Target *> found;
+  for (llvm::StringRef name : llvm::split(names, ',')) {
+    const Target *target = findTarget(name);
+    if (!target) {
+      std::string known;
+      for (const Target *one : targets())
+        known += (known.empty() ? "" : ", ") + one->name().str();
+      fail({.found = "target '" + name.str() + "'", .expected = known});
+    }
+    if (llvm::is_contained(found, target))
+      fail({.found = "target " + name.str() + " twice", .expected = "different targets"});
+    found.push_back(target);
+  }
+  return found;
+}
+
 } // namespace
 
 void compileModel(const CompileOptions &options) {
-  const Target *target = findTarget(options.target);
-  if (!target) {
-    std::string known;
-    for (const Target *one : targets())
-      known += (known.empty() ? "" : ", ") + one->name().str();
-    fail({.found = "target '" + options.target + "'", .expected = known});
-  }
+  std::vector<const Target *> wanted = findTargets(options.target);
   ModelConfig config = ModelConfig::load(options.model);
-  std::optional<QuantConfig> quant = QuantConfig::fromConfig(config);
+  std::optional<QuantConfig> quantConfig = QuantConfig::fromConfig(config);
+  const QuantConfig *quant = quantConfig ? &*quantConfig : nullptr;
   Checkpoint checkpoint = Checkpoint::open(options.model);
+  if (options.emit != Emit::Artifact && wanted.size() > 1)
+    fail({.found = "--target " + options.target, .expected = "one target with --emit"});
 
   MLIRContext context;
   prepareContext(context);
-  OwningOpRef<ModuleOp> module = loadGraph(context, options, config, checkpoint, quant ? &*quant : nullptr);
-  const std::string stage = options.emit == Emit::Mlir ? options.emitStage : "planned";
-  if (stage != "graph")
-    runPasses(*module, options, stage);
-  if (options.emit != Emit::Artifact)
-    return printIr(*module, *target, options);
-
-  Plan plan = buildPlan(*module, config);
-  plan.form = options.form;
-  plan.weightsPresent = options.weights;
-  target->describe(plan);
+  std::vector<CompiledTarget> compiled;
   std::vector<ArenaTensor> weights;
-  if (options.weights)
-    weights = arenaTensors(*module, checkpoint, quant ? &*quant : nullptr);
-  llvm::SmallVector<char, 0> code;
-  if (failed(target->compile(*module, code)))
-    fail({.file = options.model,
-          .found = "kernels without a lowering to " + options.target,
-          .expected = "code",
-          .advice = "the messages above name the op"});
-  writeArtifact(options, plan, provenance(options, config, quant ? &*quant : nullptr), weights, code);
+  for (const Target *target : wanted) {
+    OwningOpRef<ModuleOp> module = loadGraph(context, options, config, checkpoint, quant);
+    const std::string stage = options.emit == Emit::Mlir ? options.emitStage : "planned";
+    if (stage != "graph")
+      runPasses(*module, options, *target, stage);
+    if (options.emit != Emit::Artifact)
+      return printIr(*module, *target, options);
+
+    CompiledTarget &one = compiled.emplace_back();
+    one.plan = buildPlan(*module, config);
+    one.plan.form = options.form;
+    one.plan.weightsPresent = options.weights;
+    // The weights' layout is a property of codecs, so every target's arena is the same.
+    if (one.plan.weightsBytes != compiled.front().plan.weightsBytes)
+      fail(
+          {.file = options.model,
+           .found =
+               "a weights arena of " + std::to_string(one.plan.weightsBytes) + " bytes for " + target->name().str(),
+           .expected = std::to_string(compiled.front().plan.weightsBytes) + " as for " + wanted.front()->name().str()});
+    if (options.weights && weights.empty())
+      weights = arenaTensors(*module, checkpoint, quant);
+    if (failed(target->compile(*module, one.plan, one.code)))
+      fail({.file = options.model,
+            .found = "kernels without a lowering to " + target->name().str(),
+            .expected = "code",
+            .advice = "the messages above name the op"});
+  }
+  writeArtifact(options, compiled, provenance(options, config, checkpoint, quant), weights);
 }
 
 } // namespace qlr

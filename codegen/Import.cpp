@@ -12,11 +12,6 @@ using namespace mlir;
 
 namespace qlr {
 
-ArrayRef<ForwardShape> forwardShapes() {
-  static const ForwardShape shapes[] = {{1, false}, {8, false}, {8, true}, {128, false}, {128, true}};
-  return shapes;
-}
-
 namespace {
 
 /// Builds one forward function; every method appends ops and returns their value.
@@ -142,7 +137,13 @@ OwningOpRef<ModuleOp> importModel(MLIRContext &context, const ModelConfig &confi
   ParameterImporter parameters(*module, checkpoint, quant);
   Type element = options.f32Cache ? Type(builder.getF32Type()) : Type(builder.getBF16Type());
   auto cache = CacheType::get(&context, config.layers, config.kvHeads, config.headDim, element);
-  for (const ForwardShape &shape : forwardShapes()) {
+  SmallVector<ForwardShape> shapes;
+  for (int64_t tokens : options.chunks) {
+    shapes.push_back({tokens, false});
+    if (tokens > 1) // one token: its logits are all logits
+      shapes.push_back({tokens, true});
+  }
+  for (const ForwardShape &shape : shapes) {
     Type ids = RankedTensorType::get({shape.tokens}, builder.getI32Type());
     Type position = RankedTensorType::get({}, builder.getI32Type());
     Type logits = RankedTensorType::get({shape.allLogits ? shape.tokens : 1, config.vocabSize}, builder.getF32Type());

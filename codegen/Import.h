@@ -13,6 +13,8 @@ namespace qlr {
 struct ImportOptions {
   /// Cache elements are f32 instead of bf16.
   bool f32Cache = false;
+  /// Tokens that the functions take, each number once, 1 among them; prompts are cut into chunks of these.
+  llvm::SmallVector<int64_t> chunks = {1, 8, 128};
 };
 
 /// One entry point of a model: a function over `tokens` tokens that returns the logits of the last or of all.
@@ -21,9 +23,6 @@ struct ForwardShape {
   bool allLogits;
   std::string name() const { return "forward_" + std::to_string(tokens) + (allLogits ? "_all" : "_last"); }
 };
-
-/// The shapes every model is compiled for; prompts are cut into chunks of these.
-llvm::ArrayRef<ForwardShape> forwardShapes();
 
 /// The model graph: declarations named after the checkpoint's modules and tensors, and one function per forward shape.
 /// Reads headers only. `quant` is null for uncompressed checkpoints. Throws Error naming the tensor, what was found and

@@ -52,6 +52,28 @@ std::string describeActivations(ModuleOp module) {
   return text;
 }
 
+/// Embedding and head, where they lie in the arena.
+std::vector<PlanRegion> findRegions(ModuleOp planned) {
+  auto named = [](WeightDeclOp decl, llvm::StringRef module) {
+    return llvm::any_of(decl.getParts().getAsRange<StringAttr>(), [&](StringAttr part) { return part == module; });
+  };
+  const bool tied =
+      llvm::none_of(planned.getOps<WeightDeclOp>(), [&](WeightDeclOp decl) { return named(decl, "lm_head"); });
+  std::vector<PlanRegion> regions;
+  for (auto decl : planned.getOps<WeightDeclOp>()) {
+    const bool embedding = named(decl, "model.embed_tokens");
+    if (!embedding && !named(decl, "lm_head"))
+      continue;
+    const auto kind = embedding && !tied ? PlanRegion::Kind::Embedding : PlanRegion::Kind::Head;
+    for (auto [component, offset] : llvm::zip(weightComponents(cast<WeightType>(decl.getType())), *decl.getOffsets()))
+      if (!component.isLevels()) // shared with other weights
+        regions.push_back(
+            {kind, static_cast<uint64_t>(offset), static_cast<uint64_t>(offset) + arenaBytes(component.bytes)});
+  }
+  llvm::sort(regions, [](const PlanRegion &a, const PlanRegion &b) { return a.begin < b.begin; });
+  return regions;
+}
+
 } // namespace
 
 Plan buildPlan(ModuleOp planned, const ModelConfig &config) {
@@ -65,6 +87,7 @@ Plan buildPlan(ModuleOp planned, const ModelConfig &config) {
   plan.model.maxPositions = config.maxPositions;
   plan.activations = describeActivations(planned);
   plan.weightsBytes = intAttr(planned, "qlr.weights_bytes");
+  plan.regions = findRegions(planned);
 
   std::map<std::string, uint32_t> kernelIndex;
   for (auto kernel : planned.getOps<KernelDefOp>()) {

@@ -17,6 +17,8 @@ class raw_ostream;
 
 namespace qlr {
 
+struct PlanOptions;
+
 /// Where `qlr compile --emit` stops.
 enum class Emit { Artifact, Mlir, Llvm, Asm };
 
@@ -27,15 +29,15 @@ public:
   /// Name on the command line and of the artifact's kernels/<name>.
   virtual llvm::StringRef name() const = 0;
 
-  /// Lowers the kernels of `planned` (consumed) to code for the artifact.
-  /// On failure diagnoses and returns failure.
-  virtual mlir::LogicalResult compile(mlir::ModuleOp planned, llvm::SmallVectorImpl<char> &code) const = 0;
+  /// Sets what the passes have to know of the machine.
+  virtual void setPlanOptions(PlanOptions &options) const {}
 
-  /// Prints what stands between: MLIR of the llvm dialect, LLVM IR or assembly.
+  /// Lowers the kernels of `planned` (consumed) to code for the artifact and completes `plan`: the target's name, and
+  /// what launching the kernels takes. On failure diagnoses and returns failure.
+  virtual mlir::LogicalResult compile(mlir::ModuleOp planned, Plan &plan, llvm::SmallVectorImpl<char> &code) const = 0;
+
+  /// Prints what stands between: MLIR of the llvm dialect, LLVM IR or assembly (PTX).
   virtual mlir::LogicalResult print(mlir::ModuleOp planned, Emit what, llvm::raw_ostream &out) const = 0;
-
-  /// Fills in what the plan says of the target (name, CPU levels).
-  virtual void describe(Plan &plan) const = 0;
 };
 
 /// Every target of this build; a target's file defines `make<Name>Target` and stands in the array of Targets.cpp.

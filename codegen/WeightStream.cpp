@@ -20,14 +20,35 @@ template <typename T> void writeAll(const Sink &sink, const std::vector<T> &valu
   sink(std::as_bytes(std::span<const T>(values)));
 }
 
+/// Checkpoints up to this size are checked as a whole before anything is compiled: they stay in the page cache until
+/// they are copied. Larger ones are checked in the one pass that copies them, after the kernels.
+constexpr uint64_t kCheckFirstBytes = uint64_t(1) << 30;
+
 class Streamer {
 public:
   Streamer(const Checkpoint &checkpoint, const QuantConfig *quant) : checkpoint(checkpoint), quant(quant) {}
 
+  /// Checks every recorded hash now, unless the tensors are too many bytes to be read twice.
+  void checkFirst() {
+    uint64_t total = 0;
+    std::vector<std::string> present;
+    if (quant)
+      for (const auto &[tensor, hash] : quant->tensors)
+        if (checkpoint.has(tensor)) {
+          total += checkpoint.info(tensor).bytes();
+          present.push_back(tensor);
+        }
+    if (total > kCheckFirstBytes)
+      return;
+    for (const std::string &tensor : present)
+      verified(tensor);
+    checked = true;
+  }
+
   /// Bytes of a tensor after its recorded hash was checked.
   std::span<const std::byte> verified(const std::string &tensor) const {
     auto bytes = checkpoint.data(tensor);
-    if (!quant)
+    if (!quant || checked)
       return bytes;
     auto recorded = quant->tensors.find(tensor);
     if (recorded == quant->tensors.end())
@@ -128,6 +149,7 @@ private:
 
   const Checkpoint &checkpoint;
   const QuantConfig *quant;
+  bool checked = false;
 };
 
 std::vector<std::string> suffixed(ArrayAttr parts, llvm::StringRef suffix) {
@@ -166,6 +188,7 @@ void addWeight(std::vector<ArenaTensor> &out, WeightDeclOp decl, std::shared_ptr
 
 std::vector<ArenaTensor> arenaTensors(ModuleOp planned, const Checkpoint &checkpoint, const QuantConfig *quant) {
   auto streamer = std::make_shared<Streamer>(checkpoint, quant);
+  streamer->checkFirst();
   std::vector<ArenaTensor> tensors;
   auto add = [&](llvm::StringRef name, int64_t offset, int64_t bytes, std::function<void(const Sink &)> write) {
     tensors.push_back({name.str(), static_cast<uint64_t>(offset), static_cast<uint64_t>(bytes),

@@ -22,8 +22,10 @@ struct ArenaTensor {
   std::function<void(const Sink &)> write;
 };
 
-/// All tensors of a planned module's arena, by offset. Their bytes are read only when `write` is called, which checks
-/// the hashes a compressed checkpoint records (Error naming the tensor). The references must outlive the result.
+/// All tensors of a planned module's arena, by offset. The hashes that a compressed checkpoint records are checked here
+/// where its tensors are up to 1 GiB, and otherwise when `write` reads them (Error naming the tensor): a damaged small
+/// checkpoint is refused before kernels are compiled, a large one is read only once. The references must outlive the
+/// result.
 std::vector<ArenaTensor> arenaTensors(mlir::ModuleOp planned, const Checkpoint &checkpoint, const QuantConfig *quant);
 
 } // namespace qlr

@@ -7,6 +7,13 @@
 
 #include "dialect/QlrDialect.cpp.inc"
 
+#ifdef __SANITIZE_ADDRESS__
+// LLVM's bump allocator marks its free memory as poisoned where a program that includes its header is built with the
+// sanitizer; Debian's libLLVM and libMLIR are not, and take memory from the same allocators without unmarking it.
+extern "C" const char *__asan_default_options();
+const char *__asan_default_options() { return "allow_user_poisoning=0"; }
+#endif
+
 namespace qlr {
 void QlrDialect::initialize() {
   registerAttributes();

@@ -79,6 +79,14 @@ LogicalResult NormApplyOp::verify() {
   return expectElements(*this, "weight elements", getWeight(), shape.columns); // C2
 }
 
+LogicalResult ScaleColumnsOp::verify() {
+  return expectElements(*this, "weight elements", getWeight(), shapeOf(getX().getType()).columns); // C1
+}
+
+LogicalResult ScaleTokensOp::verify() {
+  return expectElements(*this, "stat elements", getStat(), shapeOf(getX().getType()).tokens); // C1
+}
+
 LogicalResult RotateOp::verify() {
   Shape shape = shapeOf(getX().getType());
   if (failed(expectShape(*this, getResult(), shape.tokens, shape.columns))) // C1

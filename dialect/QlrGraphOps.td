@@ -132,6 +132,52 @@ def Qlr_NormApplyOp : Qlr_ElementwiseOp<"norm_apply", [AllTypesMatch<["x", "resu
   }];
 }
 
+def Qlr_ScaleColumnsOp : Qlr_ElementwiseOp<"scale_columns", [AllTypesMatch<["x", "result"]>]> {
+  let summary = "Multiply every token by a vector";
+  let description = [{
+    `result[m, n] = x[m, n] * weight[n]`: what `qlr-defer-norm` leaves of a norm
+    before the product.
+
+    - C1: `weight` has one element a column.
+
+    ```mlir
+    %c = qlr.scale_columns %x, %w : tensor<8x64xf32>, tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins Qlr_Matrix:$x, Qlr_Vector:$weight);
+  let results = (outs Qlr_Matrix:$result);
+  let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = elementwiseMethods # [{
+    ::qlr::Broadcast getBroadcast(unsigned index) {
+      return index == 0 ? ::qlr::Broadcast::None : ::qlr::Broadcast::Rows;
+    }
+  }];
+}
+
+def Qlr_ScaleTokensOp : Qlr_ElementwiseOp<"scale_tokens", [AllTypesMatch<["x", "result"]>]> {
+  let summary = "Multiply every token by a number of its own";
+  let description = [{
+    `result[m, n] = x[m, n] * stat[m]`: what `qlr-defer-norm` leaves of a norm
+    after the product.
+
+    - C1: `stat` has one element a token.
+
+    ```mlir
+    %t = qlr.scale_tokens %y, %s : tensor<8x32xf32>, tensor<8xf32>
+    ```
+  }];
+  let arguments = (ins Qlr_Matrix:$x, Qlr_Vector:$stat);
+  let results = (outs Qlr_Matrix:$result);
+  let assemblyFormat = "$x `,` $stat attr-dict `:` type($x) `,` type($stat)";
+  let hasVerifier = 1;
+  let extraClassDeclaration = elementwiseMethods # [{
+    ::qlr::Broadcast getBroadcast(unsigned index) {
+      return index == 0 ? ::qlr::Broadcast::None : ::qlr::Broadcast::Columns;
+    }
+  }];
+}
+
 def Qlr_RotateOp : Qlr_GraphOp<"rotate"> {
   let summary = "Rotate and quantize activations";
   let description = [{

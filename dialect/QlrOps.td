@@ -177,7 +177,8 @@ def Qlr_StageOp : Qlr_Op<"stage", [RecursiveMemoryEffects, HasParent<"KernelDefO
   let description = [{
     `domain` says what an item is, `items` how many there are. `variant` holds what
     `qlr-select-variants` chose: `strips` (of 16 rows, in an item), `accumulators`
-    and `tokens` (at a time).
+    and `tokens` (at a time); on a GPU also `splits` (of the positions that
+    attention reads).
 
     - C1: `items` is positive.
     - C2: the block has no arguments.

@@ -24,6 +24,10 @@ Domain RotateOp::getDomain() { return Domain::blocks; }
 int64_t RotateOp::getUnits() { return blocksOf(getX()); }
 Domain NormApplyOp::getDomain() { return Domain::blocks; }
 int64_t NormApplyOp::getUnits() { return blocksOf(getResult()); }
+Domain ScaleColumnsOp::getDomain() { return Domain::blocks; }
+int64_t ScaleColumnsOp::getUnits() { return blocksOf(getResult()); }
+Domain ScaleTokensOp::getDomain() { return Domain::blocks; }
+int64_t ScaleTokensOp::getUnits() { return blocksOf(getResult()); }
 Domain BiasAddOp::getDomain() { return Domain::blocks; }
 int64_t BiasAddOp::getUnits() { return blocksOf(getResult()); }
 Domain AddOp::getDomain() { return Domain::blocks; }

@@ -21,10 +21,12 @@ ArgumentList::ArgumentList(KernelDefOp kernel) {
     for (Value value : stage.getOutputs())
       if (!isa<CacheType>(value.getType()) && !own.contains(value))
         temporaries.push_back(value);
+  hasPartials = kernel->hasAttr("qlr.partial_bytes");
+  hasSync = kernel->hasAttr("qlr.sync_words");
 }
 
 int64_t ArgumentList::size() const {
-  int64_t count = results.size() + temporaries.size();
+  int64_t count = results.size() + temporaries.size() + hasPartials + hasSync;
   for (Value argument : arguments) {
     auto weight = dyn_cast<WeightType>(argument.getType());
     count += weight ? weightComponents(weight).size() : 1;

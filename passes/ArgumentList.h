@@ -14,8 +14,10 @@ struct ArgumentList {
   llvm::SmallVector<mlir::Value> arguments;
   llvm::SmallVector<mlir::Value> results;
   llvm::SmallVector<mlir::Value> temporaries;
+  /// Then, where `qlr-plan-sync` asked for them: memory for partial results, and counters.
+  bool hasPartials = false, hasSync = false;
 
-  /// Number of entries, weights expanded.
+  /// Number of run-time arguments, weights expanded.
   int64_t size() const;
 };
 

@@ -21,6 +21,25 @@ struct Product {
 
 Variant chooseVariant(const Product &product);
 
+/// How a product is done on a GPU.
+struct GpuVariant {
+  std::string multiply; ///< dp4a, imma, hmma; empty for plain rows
+  std::string decode;   ///< empty: the codec's own choice
+  int64_t strips;       ///< of an item
+  int64_t splits;       ///< items along the columns that share a result
+};
+
+/// What the user wants of GPU variants; empty and 0 leave it to the model.
+struct GpuWishes {
+  std::string multiply, decode;
+  int64_t splits = 0;
+};
+
+GpuVariant chooseGpuVariant(const Product &product, const GpuWishes &wishes);
+
+/// Items along the positions that share an attention head's result.
+int64_t chooseAttentionSplits(int64_t tokens, int64_t kvHeads, const GpuWishes &wishes);
+
 } // namespace qlr
 
 #endif // QLR_PASSES_COSTMODEL_H

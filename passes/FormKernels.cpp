@@ -47,7 +47,8 @@ struct Group {
 /// Distributes a function's staged ops over kernels, in an order in which each needs only earlier ones.
 class Grouping {
 public:
-  explicit Grouping(bool fused) : fused(fused) {}
+  /// `joinProducts`: products of one prologue share a kernel.
+  Grouping(bool fused, bool joinProducts) : fused(fused), joinProducts(joinProducts) {}
 
   void add(StagedOpInterface op) {
     if (op.isView())
@@ -56,8 +57,15 @@ public:
       return place(op, groups.emplace_back());
     if (isAnchor(op))
       return addAnchor(op);
-    if (std::optional<size_t> index = epilogueOf(op))
+    if (std::optional<size_t> index = epilogueOf(op)) {
+      llvm::SetVector<Operation *> needed;
+      collectPending(op, needed);
+      for (Operation *before : needed) {
+        place(before, groups[*index], *index);
+        groups[*index].prologue.insert(before);
+      }
       return place(op, groups[*index], *index);
+    }
     pending.insert(op);
   }
 
@@ -84,7 +92,7 @@ private:
     collectPending(op, needed);
     // Products of the same activations (siblings of different codecs) read one prologue.
     bool joins = false;
-    if (!groups.empty()) {
+    if (joinProducts && !groups.empty()) {
       auto fromPrologue = [&](Operation *source) { return groups.back().prologue.contains(source); };
       auto harmless = [&](Operation *source) {
         auto found = groupOf.find(source);
@@ -115,19 +123,48 @@ private:
       }
   }
 
-  /// The kernel that `op` can end: it made one of op's operands, and all others are there by then. An elementwise op
-  /// needs the very columns that an item has made, so a view in between ends the kernel; heads are a stage of their
-  /// own.
+  /// Rotations that read `op` compute it on the fly, from matrices that have other readers and are in memory anyway: a
+  /// copy of it in memory would be for nothing.
+  static bool isLeftToReaders(Operation *op) {
+    auto pulls = [](Operation *user) {
+      auto staged = dyn_cast<StagedOpInterface>(user);
+      return staged && staged.isStageRoot() && staged.getDomain() == Domain::blocks;
+    };
+    auto elementwise = dyn_cast<QlrElementwiseOpInterface>(op);
+    if (!elementwise || !llvm::all_of(op->getUsers(), pulls))
+      return false;
+    for (OpOperand &operand : op->getOpOperands())
+      if (elementwise.getBroadcast(operand.getOperandNumber()) == Broadcast::None && operand.get().hasOneUse())
+        return false;
+    return true;
+  }
+
+  /// The kernel that `op` can end: it made one of op's operands, and all others are there by then, or come along
+  /// because they are one value a token. An elementwise op needs the very columns that an item has made, so a view in
+  /// between ends the kernel; heads are a stage of their own.
   std::optional<size_t> epilogueOf(StagedOpInterface op) {
-    if (op.isStageRoot())
+    if (op.isStageRoot() || isLeftToReaders(op))
       return std::nullopt;
+    auto elementwise = dyn_cast<QlrElementwiseOpInterface>(op.getOperation());
     std::optional<size_t> latest, direct;
-    for (Value operand : op->getOperands()) {
+    for (auto [number, operand] : llvm::enumerate(op->getOperands())) {
       Operation *source = sourceOf(operand);
       if (!isa_and_nonnull<StagedOpInterface>(source))
         continue;
-      if (pending.contains(source))
-        return std::nullopt;
+      if (pending.contains(source)) {
+        if (!elementwise || elementwise.getBroadcast(number) != Broadcast::Columns)
+          return std::nullopt;
+        llvm::SetVector<Operation *> needed;
+        collectPending(op, needed);
+        // What a product gives is complete only after its kernel.
+        for (Operation *before : needed)
+          for (Value operand : before->getOperands())
+            if (auto found = groupOf.find(sourceOf(operand)); found != groupOf.end()) {
+              bool isPrologue = groups[found->second].prologue.contains(found->first);
+              latest = std::max(latest.value_or(0), found->second + (isPrologue ? 0 : 1));
+            }
+        continue;
+      }
       size_t index = groupOf.lookup(source);
       latest = std::max(latest.value_or(0), index);
       bool afterProduct = !groups[index].prologue.contains(source);
@@ -137,7 +174,7 @@ private:
     return direct == latest ? direct : std::nullopt;
   }
 
-  bool fused;
+  bool fused, joinProducts;
   SmallVector<Group> groups;
   llvm::DenseMap<Operation *, size_t> groupOf;
   llvm::SetVector<Operation *> pending;
@@ -158,8 +195,8 @@ struct FormKernelsPass : impl::FormKernelsPassBase<FormKernelsPass> {
   using FormKernelsPassBase::FormKernelsPassBase;
 
   void runOnOperation() override {
-    if (form != "fused" && form != "unfused") {
-      getOperation().emitError() << "expects form fused or unfused, got " << form;
+    if (form != "fused" && form != "two-stage" && form != "unfused") {
+      getOperation().emitError() << "expects form fused, two-stage or unfused, got " << form;
       return signalPassFailure();
     }
     for (auto func : getOperation().getOps<func::FuncOp>())
@@ -170,7 +207,7 @@ struct FormKernelsPass : impl::FormKernelsPassBase<FormKernelsPass> {
 private:
   LogicalResult runOnFunction(func::FuncOp func) {
     Block &body = func.front();
-    Grouping grouping(form == "fused");
+    Grouping grouping(form != "unfused", form != "two-stage");
     for (Operation &op : body) {
       if (auto staged = dyn_cast<StagedOpInterface>(op)) {
         grouping.add(staged);

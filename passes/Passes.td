@@ -16,6 +16,21 @@ def DecomposePass : Pass<"qlr-decompose", "::mlir::ModuleOp"> {
   }];
 }
 
+def DeferNormPass : Pass<"qlr-defer-norm", "::mlir::ModuleOp"> {
+  let summary = "Scale by a norm's statistic after the product instead of before it";
+  let description = [{
+    `qlr.norm_apply` in front of products becomes `qlr.scale_columns`, and
+    `qlr.scale_tokens` multiplies what the products give, low-rank branch included
+    and before the bias. Rotation and product then wait no longer for a pass over the
+    whole row. A norm stays unless all that reads it are products, directly or
+    through rotations, and a projection is read by the `qlr.expand` of such a product
+    only. Scales of the quantized activations absorb the statistic, so that results
+    differ by rounding.
+
+    (* example filepath=test/passes/defer-norm.mlir *)
+  }];
+}
+
 def FormKernelsPass : Pass<"qlr-form-kernels", "::mlir::ModuleOp"> {
   let summary = "Group neighbouring ops into kernels";
   let description = [{
@@ -23,13 +38,15 @@ def FormKernelsPass : Pass<"qlr-form-kernels", "::mlir::ModuleOp"> {
     Fused: a kernel is opened by an op that reads a weight or a cache. It takes in,
     before it, the norms, rotations and activations that only it needs, and after it
     what is computed element by element or head by head from its product: low-rank
-    branch, bias, RoPE, cache append, residual. Products of one prologue share a
-    kernel. Unfused: every op is a kernel of its own. Views are copied into the
-    kernels that use them. Ops inside existing kernels stay.
+    branch, bias, RoPE, cache append, residual, and what gives such an op its one
+    value a token. Products of one prologue share a kernel. Unfused: every op is a
+    kernel of its own. Two-stage: as fused, but every product is a kernel, so that the
+    projection t = R x' is done in the launch before. Views are copied into the kernels that use them. Ops inside
+    existing kernels stay.
 
     (* example filepath=test/passes/form-kernels.mlir *)
   }];
-  let options = [Option<"form", "form", "std::string", "\"fused\"", "fused or unfused">];
+  let options = [Option<"form", "form", "std::string", "\"fused\"", "fused, two-stage or unfused">];
 }
 
 def FuseSiblingsPass : Pass<"qlr-fuse-siblings", "::mlir::ModuleOp"> {
@@ -53,9 +70,25 @@ def PlanBuffersPass : Pass<"qlr-plan-buffers", "::mlir::ModuleOp"> {
     that cross stages get 64-byte aligned workspace offsets; values that do not live
     at the same time share memory. Each `qlr.launch` gets its flat argument list and
     the bytes of weights it reads; the function gets `qlr.workspace_bytes` and
-    `qlr.logits_offset`, the module `qlr.weights_bytes`. Kernels must be staged.
+    `qlr.logits_offset`, the module `qlr.weights_bytes`. Counters of `qlr-plan-sync`
+    have the beginning of the workspace to themselves, in every function. Kernels must
+    be staged.
 
     (* example filepath=test/passes/plan-buffers.mlir *)
+  }];
+}
+
+def PlanSyncPass : Pass<"qlr-plan-sync", "::mlir::ModuleOp"> {
+  let summary = "Give kernels whose blocks work together a place for it";
+  let description = [{
+    For targets on which a kernel is one launch. A kernel of several stages, or with
+    results that several items share, gets `qlr.sync_words`: i32 counters for tickets,
+    exits, finished items of each stage and arrivals of each shared result.
+    `qlr.partial_bytes` is the memory for partial results. `qlr-plan-buffers` adds the
+    two as the last arguments (partial results, then counters). Variants must be
+    selected.
+
+    (* example filepath=test/passes/plan-sync.mlir *)
   }];
 }
 
@@ -67,10 +100,20 @@ def SelectVariantsPass : Pass<"qlr-select-variants", "::mlir::ModuleOp"> {
     tuning database's entry for (codec, rows, columns, tokens) where it has one, else
     the cost model's (CostModel.cpp). Stages that have a variant keep it.
 
+    With `machine=gpu` a variant is: `multiply` (dp4a, imma or hmma; products with plain
+    rows have none), strips of an item, and `splits`, items that share a result, over
+    columns in a product, over positions in attention.
+
     (* example filepath=test/passes/select-variants.mlir *)
   }];
   let options = [Option<"tuneDb", "tune-db", "std::string", "\"\"",
-                        "tuning database, a JSON file; empty: cost model only">];
+                        "tuning database, a JSON file; empty: cost model only">,
+                 Option<"machine", "machine", "std::string", "\"host\"", "host or gpu">,
+                 Option<"multiply", "multiply", "std::string", "\"\"",
+                        "gpu: take this way to multiply wherever it fits">,
+                 Option<"decode", "decode", "std::string", "\"\"",
+                        "gpu: take this way to decode wherever the codec has it">,
+                 Option<"splits", "splits", "int64_t", "0", "gpu: this many splits; 0: the cost model's">];
 }
 
 def ShareKernelsPass : Pass<"qlr-share-kernels", "::mlir::ModuleOp"> {

@@ -17,6 +17,8 @@ void buildToKernels(OpPassManager &pm, const PlanOptions &options) {
   pm.addPass(createCSEPass());
   pm.addPass(createFuseSiblingsPass());
   pm.addPass(createDecomposePass());
+  if (options.deferNorm)
+    pm.addPass(createDeferNormPass());
   pm.addPass(createFormKernelsPass({options.form}));
 }
 
@@ -27,7 +29,11 @@ void buildToPlanned(OpPassManager &pm, const PlanOptions &options) {
   // layers.
   pm.addPass(createShareKernelsPass());
   pm.addPass(createStagePass());
-  pm.addPass(createSelectVariantsPass({options.tuneDb}));
+  pm.addPass(createSelectVariantsPass(
+      {options.tuneDb, options.machine, options.multiply, options.decode, options.splits}));
+  // On a GPU a kernel is one launch; on the host its stages are calls, and the pool waits between them.
+  if (options.machine == "gpu")
+    pm.addPass(createPlanSyncPass());
   pm.addPass(createPlanBuffersPass());
   pm.addPass(createVerifyPlannedPass());
 }

@@ -61,7 +61,12 @@ int64_t bytesRead(BlockArgument weight) {
 /// Plans one function.
 class FunctionPlanner {
 public:
-  FunctionPlanner(func::FuncOp func, SymbolTable &symbols) : func(func), symbols(symbols) {}
+  /// `syncBytes`: the beginning of the workspace that every function leaves to the kernels' counters, so that they stay
+  /// zero from one launch to the next, whatever function it belongs to.
+  FunctionPlanner(func::FuncOp func, SymbolTable &symbols, int64_t syncBytes) : func(func), symbols(symbols) {
+    if (syncBytes)
+      workspace.take(syncBytes);
+  }
 
   LogicalResult run() {
     SmallVector<LaunchOp> launches = llvm::to_vector(func.getOps<LaunchOp>());
@@ -119,6 +124,13 @@ private:
       add(ArgKind::scratch, offset);
       live.push_back({offset, index});
     }
+    if (auto bytes = kernel->getAttrOfType<IntegerAttr>("qlr.partial_bytes")) {
+      int64_t offset = workspace.take(alignTo64(bytes.getInt()));
+      add(ArgKind::scratch, offset);
+      live.push_back({offset, index});
+    }
+    if (kernel->hasAttr("qlr.sync_words"))
+      add(ArgKind::scratch, 0);
     Builder builder(func.getContext());
     launch.setArgsAttr(builder.getArrayAttr(args));
     launch.setWeightBytesAttr(builder.getI64IntegerAttr(weightBytes));
@@ -201,8 +213,12 @@ struct PlanBuffersPass : impl::PlanBuffersPassBase<PlanBuffersPass> {
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
     planWeights(symbols);
+    int64_t syncBytes = 0;
+    for (auto kernel : getOperation().getOps<KernelDefOp>())
+      if (auto words = kernel->getAttrOfType<IntegerAttr>("qlr.sync_words"))
+        syncBytes = std::max(syncBytes, alignTo64(4 * words.getInt()));
     for (auto func : getOperation().getOps<func::FuncOp>())
-      if (!func.isExternal() && failed(FunctionPlanner(func, symbols).run()))
+      if (!func.isExternal() && failed(FunctionPlanner(func, symbols, syncBytes).run()))
         return signalPassFailure();
   }
 

@@ -1,6 +1,7 @@
 // qlr-select-variants: how every product is cut and unrolled.
 #include "passes/CostModel.h"
 #include "passes/Passes.h"
+#include "passes/SplitPlan.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/DebugLog.h"
@@ -91,6 +92,12 @@ struct SelectVariantsPass : impl::SelectVariantsPassBase<SelectVariantsPass> {
   using SelectVariantsPassBase::SelectVariantsPassBase;
 
   void runOnOperation() override {
+    if (machine != "host" && machine != "gpu") {
+      getOperation().emitError() << "expects machine host or gpu, got " << machine;
+      return signalPassFailure();
+    }
+    if (machine == "gpu")
+      return (void)getOperation().walk([&](StageOp stage) { selectForGpu(stage); });
     TuningDatabase database;
     if (!tuneDb.empty() && failed(database.load(tuneDb, [&] { return getOperation().emitError(); })))
       return signalPassFailure();
@@ -115,6 +122,40 @@ struct SelectVariantsPass : impl::SelectVariantsPassBase<SelectVariantsPass> {
       }));
       stage.setItems((product->strips + variant.strips - 1) / variant.strips);
     });
+  }
+
+private:
+  void selectForGpu(StageOp stage) {
+    if (stage.getVariant())
+      return;
+    Builder builder(&getContext());
+    GpuWishes wishes{multiply, decode, splits};
+    SmallVector<NamedAttribute> entries;
+    auto number = [&](StringRef name, int64_t value) {
+      entries.push_back(builder.getNamedAttr(name, builder.getI64IntegerAttr(value)));
+    };
+    auto text = [&](StringRef name, StringRef value) {
+      if (!value.empty())
+        entries.push_back(builder.getNamedAttr(name, builder.getStringAttr(value)));
+    };
+    if (AttentionOp attention = attentionOf(stage)) {
+      const int64_t tokens = cast<RankedTensorType>(attention.getQ().getType()).getDimSize(0);
+      number("splits", chooseAttentionSplits(tokens, attention.getCache().getType().getKvHeads(), wishes));
+    } else if (std::optional<Product> product =
+                   stage.getDomain() == Domain::strips ? productOf(stage) : std::nullopt) {
+      GpuVariant variant = chooseGpuVariant(*product, wishes);
+      // A stage that only expands has no columns of its own to split.
+      if (llvm::none_of(stage.getBody().front(), [](Operation &op) { return isa<MatmulOp, ProjectOp>(op); }))
+        variant.splits = 1;
+      text("decode", variant.decode);
+      text("multiply", variant.multiply);
+      number("splits", variant.splits);
+      number("strips", variant.strips);
+      stage.setItems(llvm::divideCeil(product->strips, variant.strips) * variant.splits);
+    } else {
+      return;
+    }
+    stage.setVariantAttr(builder.getDictionaryAttr(entries));
   }
 };
 

@@ -14,7 +14,7 @@ using namespace mlir;
 
 namespace qlr {
 
-llvm::StringRef cpuLevelName(CpuLevel level) { return level == CpuLevel::Avx512 ? "avx512" : "avx2"; }
+llvm::StringRef levelSuffix(CpuLevel level) { return level == CpuLevel::Avx512 ? "avx512" : "avx2"; }
 
 Value HostEmitter::c64(int64_t v) { return arith::ConstantOp::create(b, b.getI64IntegerAttr(v)); }
 Value HostEmitter::c32(int64_t v) { return arith::ConstantOp::create(b, b.getI32IntegerAttr(v)); }

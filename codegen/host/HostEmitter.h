@@ -11,7 +11,7 @@ namespace qlr {
 enum class CpuLevel { Avx2, Avx512 };
 constexpr CpuLevel kCpuLevels[] = {CpuLevel::Avx2, CpuLevel::Avx512};
 
-llvm::StringRef cpuLevelName(CpuLevel level);
+llvm::StringRef levelSuffix(CpuLevel level);
 
 /// Lanes of every fp32 vector the kernels use: one row of a strip each. On AVX2 LLVM splits them in two.
 constexpr int64_t kLanes = 16;

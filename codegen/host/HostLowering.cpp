@@ -47,7 +47,7 @@ static LogicalResult lowerStage(ModuleOp module, StageOp stage, const KernelArgu
   HostEmitter e(stage.getLoc(), builder, level);
   auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(module.getContext()), {e.ptr(), e.i64(), e.i64()});
   e.b.setInsertionPointToEnd(module.getBody());
-  auto function = LLVM::LLVMFuncOp::create(e.b, (symbol + "_" + cpuLevelName(level)).str(), type);
+  auto function = LLVM::LLVMFuncOp::create(e.b, (symbol + "_" + levelSuffix(level)).str(), type);
   setTarget(function, level);
   Block *entry = function.addEntryBlock(e.b);
   e.entry = entry;
@@ -85,7 +85,7 @@ struct LowerToHostPass : impl::LowerToHostPassBase<LowerToHostPass> {
   void runOnOperation() override {
     SmallVector<CpuLevel> chosen;
     for (const std::string &name : levels) {
-      const CpuLevel *level = llvm::find_if(kCpuLevels, [&](CpuLevel one) { return cpuLevelName(one) == name; });
+      const CpuLevel *level = llvm::find_if(kCpuLevels, [&](CpuLevel one) { return levelSuffix(one) == name; });
       if (level == std::end(kCpuLevels)) {
         getOperation().emitError() << "qlr-lower-to-host: expects levels among avx2 and avx512, got " << name;
         return signalPassFailure();

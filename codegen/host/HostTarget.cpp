@@ -46,7 +46,10 @@ SmallVector<OwningOpRef<ModuleOp>> split(ModuleOp module, size_t perModule) {
 
 } // namespace
 
-LogicalResult HostTarget::compile(ModuleOp planned, llvm::SmallVectorImpl<char> &code) const {
+LogicalResult HostTarget::compile(ModuleOp planned, Plan &plan, llvm::SmallVectorImpl<char> &code) const {
+  plan.target = name().str();
+  for (CpuLevel level : kCpuLevels)
+    plan.levels.push_back(levelSuffix(level).str());
   if (failed(lower(planned)))
     return failure();
   // Small modules so that the cores share the work evenly; each has an LLVM context of its own.
@@ -101,12 +104,6 @@ LogicalResult HostTarget::print(ModuleOp planned, Emit what, llvm::raw_ostream &
     return planned.emitError() << error;
   out << llvm::StringRef(text.data(), text.size());
   return success();
-}
-
-void HostTarget::describe(Plan &plan) const {
-  plan.target = name().str();
-  for (CpuLevel level : kCpuLevels)
-    plan.levels.push_back(cpuLevelName(level).str());
 }
 
 } // namespace qlr

@@ -9,9 +9,8 @@ namespace qlr {
 class HostTarget : public Target {
 public:
   llvm::StringRef name() const override { return "host"; }
-  mlir::LogicalResult compile(mlir::ModuleOp planned, llvm::SmallVectorImpl<char> &code) const override;
+  mlir::LogicalResult compile(mlir::ModuleOp planned, Plan &plan, llvm::SmallVectorImpl<char> &code) const override;
   mlir::LogicalResult print(mlir::ModuleOp planned, Emit what, llvm::raw_ostream &out) const override;
-  void describe(Plan &plan) const override;
 };
 
 } // namespace qlr

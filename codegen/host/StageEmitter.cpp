@@ -10,27 +10,6 @@ using namespace mlir;
 
 namespace qlr {
 
-KernelArguments::KernelArguments(KernelDefOp kernel) {
-  ArgumentList list(kernel);
-  int64_t next = 0;
-  for (Value argument : list.arguments) {
-    index[argument] = next;
-    auto weight = dyn_cast<WeightType>(argument.getType());
-    next += weight ? weightComponents(weight).size() : 1;
-  }
-  for (Value result : list.results)
-    index[result] = next++;
-  for (Value temporary : list.temporaries)
-    index[temporary] = next++;
-}
-
-std::optional<int64_t> KernelArguments::find(Value value) const {
-  auto found = index.find(value);
-  if (found == index.end())
-    return std::nullopt;
-  return found->second;
-}
-
 LogicalResult StageEmitter::emit(Value begin, Value end) {
   LogicalResult result = success();
   // Decoders and pointers hoist what they need to the entry block, so that loops find it in registers.
@@ -156,6 +135,18 @@ FailureOr<Value> StageEmitter::pullElementwise(Operation *op, Value token, Value
           return failure();
         Value scaled = arith::MulFOp::create(e.b, *x, perToken(norm.getStat()));
         return arith::MulFOp::create(e.b, scaled, perColumn(norm.getWeight())).getResult();
+      })
+      .Case([&](ScaleColumnsOp scale) -> FailureOr<Value> {
+        auto x = pull(scale.getX(), token, column, width);
+        if (failed(x))
+          return failure();
+        return arith::MulFOp::create(e.b, *x, perColumn(scale.getWeight())).getResult();
+      })
+      .Case([&](ScaleTokensOp scale) -> FailureOr<Value> {
+        auto x = pull(scale.getX(), token, column, width);
+        if (failed(x))
+          return failure();
+        return arith::MulFOp::create(e.b, *x, perToken(scale.getStat())).getResult();
       })
       .Case([&](SwigluOp swiglu) -> FailureOr<Value> {
         auto gate = pull(swiglu.getGate(), token, column, width), up = pull(swiglu.getUp(), token, column, width);

@@ -2,24 +2,13 @@
 #ifndef QLR_CODEGEN_HOST_STAGEEMITTER_H
 #define QLR_CODEGEN_HOST_STAGEEMITTER_H
 
+#include "codegen/KernelArguments.h"
 #include "codegen/host/TileMatmul.h"
 #include "dialect/Qlr.h"
 
 #include "llvm/ADT/DenseMap.h"
 
 namespace qlr {
-
-/// Positions in a kernel's run-time argument array, in the order of passes/ArgumentList.h.
-class KernelArguments {
-public:
-  explicit KernelArguments(KernelDefOp kernel);
-
-  /// The argument that holds `value`; a weight's first component. None for values that stay inside a stage.
-  std::optional<int64_t> find(mlir::Value value) const;
-
-private:
-  llvm::DenseMap<mlir::Value, int64_t> index;
-};
 
 /// One stage of one kernel on one CPU level. `emit` fills the function body between its entry and return:
 /// items [begin, end) of the stage.

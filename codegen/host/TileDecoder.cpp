@@ -25,20 +25,36 @@ SmallVector<Value> TileDecoder::decode(HostEmitter &e, Value address, unsigned c
 
 void WindowExtractor::prepare(HostEmitter &e) {
   const int tileBits = 64 * bits, tileBytes = 8 * bits;
-  const bool wide = e.level == CpuLevel::Avx512;
-  // AVX-512: a quadword serves 8 weights; AVX2: a doubleword serves the 4 weights of a row.
-  const int perWord = wide ? 8 : 4, wordBytes = perWord;
-  SmallVector<int8_t> multishift;
-  SmallVector<int32_t> shifts;
+  auto firstBit = [&](int weight) {
+    return (static_cast<int>(bits) * (weight + 1) - static_cast<int>(window) + tileBits) % tileBits;
+  };
   SmallVector<int64_t> bytes;
-  for (int word = 0; word < 64 / perWord; ++word) {
-    int firstBit = (static_cast<int>(bits) * (perWord * word + 1) - static_cast<int>(window) + tileBits) % tileBits;
-    int firstByte = firstBit / 8, offset = firstBit % 8;
-    for (int j = 0; j < wordBytes; ++j)
-      bytes.push_back((firstByte + j) % tileBytes);
-    for (int k = 0; k < perWord; ++k)
-      multishift.push_back(static_cast<int8_t>(offset + k * bits));
-    shifts.push_back(offset);
+  if (e.level == CpuLevel::Avx512) {
+    // A quadword serves 8 weights.
+    SmallVector<int8_t> multishift;
+    for (int word = 0; word < 8; ++word) {
+      const int first = firstBit(8 * word);
+      for (int j = 0; j < 8; ++j) {
+        bytes.push_back((first / 8 + j) % tileBytes);
+        multishift.push_back(static_cast<int8_t>(first % 8 + j * bits));
+      }
+    }
+    control = {e.constI8(multishift)};
+  } else {
+    // A 16-bit word serves one weight: shifted right by 1 to 8 bits, as the high half of a product. The packing after
+    // that takes 8 words of two vectors in turn.
+    control.clear();
+    for (int vector = 0; vector < 4; ++vector) {
+      SmallVector<int16_t> factors;
+      for (int lane = 0; lane < 16; ++lane) {
+        const int weight = 32 * (vector / 2) + 8 * (vector % 2) + lane + (lane >= 8 ? 8 : 0);
+        const int shift = (firstBit(weight) + 7) % 8 + 1, byte = (firstBit(weight) - shift + tileBits) % tileBits / 8;
+        bytes.push_back(byte);
+        bytes.push_back((byte + 1) % tileBytes);
+        factors.push_back(static_cast<int16_t>(1 << (16 - shift)));
+      }
+      control.push_back(arith::ConstantOp::create(e.b, DenseElementsAttr::get(e.vec(16, e.i16()), ArrayRef(factors))));
+    }
   }
   unsigned perChunk = 64 % tileBytes == 0 ? 64 / tileBytes : 1;
   spread.clear();
@@ -47,27 +63,24 @@ void WindowExtractor::prepare(HostEmitter &e) {
     for (int64_t &byte : spread.back())
       byte += t * tileBytes;
   }
-  control = wide ? e.constI8(multishift) : e.constI32(shifts);
 }
 
 Value WindowExtractor::extract(HostEmitter &e, Value chunk, unsigned index) {
-  auto lanes8 = e.vec(64, e.i8());
-  Value words = e.shuffle(chunk, chunk, spread[index]);
   if (e.level == CpuLevel::Avx512)
-    return e.intrinsic("llvm.x86.avx512.pmultishift.qb.512", lanes8, {control, words});
-  // Each row's doubleword: bring weight c's window to byte c.
-  Value row = arith::ShRUIOp::create(e.b, e.bitcast(words, e.vecI32()), control);
-  Value result;
-  for (unsigned c = 0; c < 4; ++c) {
-    Value field = row;
-    if (c > 0)
-      field = arith::ShRUIOp::create(e.b, field, e.splatI32(c * bits));
-    field = arith::AndIOp::create(e.b, field, e.splatI32((1 << window) - 1));
-    if (c > 0)
-      field = arith::ShLIOp::create(e.b, field, e.splatI32(8 * c));
-    result = result ? arith::OrIOp::create(e.b, result, field).getResult() : field;
+    return e.intrinsic("llvm.x86.avx512.pmultishift.qb.512", e.vec(64, e.i8()),
+                       {control[0], e.shuffle(chunk, chunk, spread[index])});
+  auto words = e.vec(16, e.i16());
+  Value mask = arith::ConstantOp::create(e.b, DenseElementsAttr::get(words, static_cast<int16_t>((1 << window) - 1)));
+  SmallVector<Value> fields;
+  for (unsigned vector = 0; vector < 4; ++vector) {
+    Value bytes = e.shuffle(chunk, chunk, ArrayRef(spread[index]).slice(32 * vector, 32));
+    Value shifted = e.intrinsic("llvm.x86.avx2.pmulhu.w", words, {e.bitcast(bytes, words), control[vector]});
+    fields.push_back(arith::AndIOp::create(e.b, shifted, mask));
   }
-  return e.bitcast(result, lanes8);
+  SmallVector<Value> halves;
+  for (unsigned h = 0; h < 2; ++h)
+    halves.push_back(e.intrinsic("llvm.x86.avx2.packuswb", e.vec(32, e.i8()), {fields[2 * h], fields[2 * h + 1]}));
+  return e.concat(halves[0], halves[1]);
 }
 
 } // namespace qlr

@@ -47,7 +47,7 @@ public:
 private:
   const unsigned bits, window;
   llvm::SmallVector<llvm::SmallVector<int64_t>> spread; // one byte shuffle per tile of a chunk
-  mlir::Value control;                                  // AVX-512: multishift counts; AVX2: shift counts per row
+  llvm::SmallVector<mlir::Value> control;               // AVX-512: multishift counts; AVX2: powers of two per weight
 };
 
 /// Registers the codec families' external models. Every `<Family>HostCodec.cpp` of this folder defines

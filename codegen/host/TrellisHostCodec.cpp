@@ -23,14 +23,18 @@ public:
         tables.push_back(e.load(e.vec(64, e.i8()), e.at(levels, at), 64));
       return;
     }
-    // pshufb looks up 16 entries within each half register: every 16 levels, twice, and signed.
+    // pshufb looks up 16 entries within each half register: every 16 levels, twice, and signed. Of every 16 but the
+    // first of 128, what they differ in from the 16 before (see lookUpAvx2).
     SmallVector<int64_t> twice;
     for (int64_t i = 0; i < 32; ++i)
       twice.push_back(i % 16);
+    Value before;
     for (int64_t at = 0; at < entries; at += 16) {
       Value table = e.load(e.vec(16, e.i8()), e.at(levels, at), 16);
       table = arith::XOrIOp::create(e.b, table, e.constI8(SmallVector<int8_t>(16, -128)));
-      tables.push_back(e.shuffle(table, table, twice));
+      Value entry = at % 128 ? arith::XOrIOp::create(e.b, table, before).getResult() : table;
+      tables.push_back(e.shuffle(entry, entry, twice));
+      before = table;
     }
   }
   // The table holds level + 128.
@@ -58,34 +62,36 @@ private:
     return arith::SelectOp::create(e.b, high, pair(2), pair(0));
   }
 
+  /// pshufb takes the low four bits of an index and gives 0 where bit 7 is set. Subtracting 16 for every table that
+  /// follows makes an index negative once its own table is past: the tables up to that one contribute, and since each
+  /// holds the difference to the one before, what they add up to (by exclusive or) is the level. Blends by index bits
+  /// would take three micro-operations each on current CPUs; one remains where 256 levels are two times 128.
   Value lookUpAvx2(HostEmitter &e, Value index) {
     auto half = e.vec(32, e.i8());
-    SmallVector<Value> halves;
+    auto splat = [&](int8_t value) { return e.constI8(SmallVector<int8_t>(32, value)); };
+    const unsigned rounds = tables.size() / 8;
+    Value parts[2], found[2][2] = {};
     for (int64_t h = 0; h < 2; ++h) {
-      Value part = e.slice(index, 32 * h, 32);
-      // pshufb uses the low four bits while bit 7 is clear; the blends below read bit 7 of the shifted index.
-      Value low = part;
-      if (window == 8)
-        low = arith::AndIOp::create(e.b, part, e.constI8(SmallVector<int8_t>(32, 0x7f)));
-      SmallVector<Value> found;
-      for (Value table : tables)
-        found.push_back(e.intrinsic("llvm.x86.avx2.pshuf.b", half, {table, low}));
-      for (unsigned bit = 4; found.size() > 1; ++bit) {
-        Value mask = part;
-        if (bit < 7)
-          mask = e.bitcast(arith::ShLIOp::create(e.b, e.bitcast(part, e.vec(16, e.i16())), splatI16(e, 7 - bit)), half);
-        SmallVector<Value> next;
-        for (unsigned i = 0; i < found.size(); i += 2)
-          next.push_back(e.intrinsic("llvm.x86.avx2.pblendvb", half, {found[i], found[i + 1], mask}));
-        found = next;
-      }
-      halves.push_back(found[0]);
+      parts[h] = e.slice(index, 32 * h, 32);
+      if (rounds == 2)
+        parts[h] = arith::AndIOp::create(e.b, parts[h], splat(127));
     }
-    return e.concat(halves[0], halves[1]);
-  }
-
-  static Value splatI16(HostEmitter &e, int16_t v) {
-    return arith::ConstantOp::create(e.b, DenseElementsAttr::get(e.vec(16, e.i16()), v));
+    // Both halves meet a table one after the other: 16 tables do not stay in registers.
+    for (unsigned k = 0; k < 8; ++k) {
+      Value at[2];
+      for (unsigned h = 0; h < 2; ++h)
+        at[h] = k ? arith::SubIOp::create(e.b, parts[h], splat(16 * k)).getResult() : parts[h];
+      for (unsigned r = 0; r < rounds; ++r)
+        for (unsigned h = 0; h < 2; ++h) {
+          Value one = e.intrinsic("llvm.x86.avx2.pshuf.b", half, {tables[8 * r + k], at[h]});
+          found[h][r] = k ? arith::XOrIOp::create(e.b, found[h][r], one).getResult() : one;
+        }
+    }
+    if (rounds == 2)
+      for (int64_t h = 0; h < 2; ++h)
+        found[h][0] =
+            e.intrinsic("llvm.x86.avx2.pblendvb", half, {found[h][0], found[h][1], e.slice(index, 32 * h, 32)});
+    return e.concat(found[0][0], found[1][0]);
   }
 
   unsigned window;

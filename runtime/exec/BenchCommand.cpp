@@ -206,7 +206,7 @@ int benchCommandMain(int argc, char **argv) {
     fail({.found = "-p 0 and -n 0", .expected = "something to measure"});
   SessionOptions options = sessionFlags.finish();
   options.context = std::max({flags.prompt, flags.generate, Plan::maxTokens});
-  std::shared_ptr<const Artifact> artifact = openModel(flags.model);
+  std::shared_ptr<const Artifact> artifact = openModel(flags.model, targetForDevice(options.device));
   if (flags.prompt <= artifact->plan().model.maxPositions && flags.generate <= artifact->plan().model.maxPositions)
     options.context = std::min(*options.context, artifact->plan().model.maxPositions);
   Session session(artifact, options);

@@ -50,12 +50,23 @@ std::optional<int> parseCommandLine(CLI::App &app, std::vector<std::string> argu
   return std::nullopt;
 }
 
+void addPlacementFlags(CLI::App &app, DeviceOptions &options) {
+  app.add_option("--embedding", options.embedding,
+                 "on a GPU, keep the embedding in host or device memory (default host)")
+      ->check(CLI::IsMember({"host", "device"}));
+  app.add_option("--head", options.head, "on a GPU, keep the output head in host or device memory (default device)")
+      ->check(CLI::IsMember({"host", "device"}));
+}
+
 SessionFlags::SessionFlags(CLI::App &app, bool context) {
-  app.add_option("--device", options.device, "where to run; see --list-devices of qlr run")->capture_default_str();
+  app.add_option(
+      "--device", options.device,
+      "host, cuda, cuda:N or emulator; see --list-devices of qlr run (default: what the model was compiled for)");
   app.add_option("-t,--threads", options.deviceOptions.threads, "threads (default: every core)")
       ->check(CLI::Range(1, 1024));
   app.add_option("--cpu-level", options.deviceOptions.cpuLevel, "instruction set of the kernels: avx2 or avx512");
   app.add_option("--memory-limit", memoryLimit, "take no more memory than this, e.g. 22GB");
+  addPlacementFlags(app, options.deviceOptions);
   if (context)
     app.add_option("-c,--ctx-size", options.context,
                    "tokens of context; 0 = as many as model and memory allow (default: up to 4096)");

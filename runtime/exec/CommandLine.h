@@ -16,7 +16,11 @@ void describeProgram(CLI::App &app, const std::string &verb, const std::string &
 /// Parses the command line. Returns the exit code where the program ends here (--help, --version, a usage error).
 std::optional<int> parseCommandLine(CLI::App &app, std::vector<std::string> arguments);
 
-/// Adds --device, --threads, --cpu-level, --memory-limit and, when `context`, --ctx-size. Call finish() after parsing.
+/// Adds --embedding and --head.
+void addPlacementFlags(CLI::App &app, DeviceOptions &options);
+
+/// Adds --device, --threads, --cpu-level, --memory-limit, those of addPlacementFlags and, when `context`, --ctx-size.
+/// Call finish() after parsing.
 class SessionFlags {
 public:
   SessionFlags(CLI::App &app, bool context);

@@ -12,6 +12,7 @@
 namespace qlr {
 
 struct Plan;
+struct PlanRegion;
 struct TokenPlan;
 
 /// The four memories that a plan's steps address by offset.
@@ -27,6 +28,15 @@ struct DeviceOptions {
   unsigned threads = 0;     ///< 0: every core this process may use
   std::string cpuLevel;     ///< empty: the best the machine has
   uint64_t memoryLimit = 0; ///< 0: what is available
+  /// "host" or "device": where a device with memory of its own reads these weights; empty: embedding host, head device.
+  std::string embedding, head;
+};
+
+/// Bytes of each arena. `hostWeights` stay in the host's memory and are none of `weights`.
+struct MemoryNeed {
+  uint64_t weights = 0, cache = 0, workspace = 0, state = 0, hostWeights = 0;
+  /// Of the device's memory.
+  uint64_t total() const { return weights + cache + workspace + state; }
 };
 
 /// One step's share of a profile.
@@ -35,8 +45,9 @@ struct StepTime {
   double seconds;
 };
 
-/// Executes plans. The order of calls: loadKernels, uploadWeights, allocate for each of the other arenas, prepare for
-/// each plan, then any number of upload, launch, synchronize and download. All throw Error; none is thread-safe.
+/// Executes plans. The order of calls: loadKernels, reserve, uploadWeights, allocate for each of the other arenas,
+/// prepare for each plan, then any number of upload, launch, synchronize and download. All throw Error; none is
+/// thread-safe.
 class Device {
 public:
   virtual ~Device() = default;
@@ -47,8 +58,15 @@ public:
   /// Bytes that can still be taken, the memory limit applied.
   virtual uint64_t availableMemory() const = 0;
 
+  /// Whether weights are copied into memory that is not the host's.
+  virtual bool hasOwnMemory() const { return false; }
+
   /// Makes every kernel of `plan` ready. `image` is the artifact's tensor kernels/<target>; `file` names the artifact.
   virtual void loadKernels(const Plan &plan, std::span<const std::byte> image, const std::string &file) = 0;
+
+  /// Takes the memory of all arenas at once, where the device has memory of its own. The weights of `onHost` (by
+  /// offset) stay in the host's memory, where the device reads them.
+  virtual void reserve(const MemoryNeed &need, std::span<const PlanRegion> onHost) {}
 
   /// Gives the weights arena its content. A device that can read `arena` in place keeps no copy, so the memory behind
   /// it must outlive the device.
@@ -82,9 +100,21 @@ public:
 /// The names that `--device` takes here, each with a description: what `--list-devices` prints.
 std::vector<std::pair<std::string, std::string>> listDevices();
 
-/// Makes the device called `name` ("host"), checking that it runs artifacts made for `target`. Throws Error naming what
-/// was found and what there is.
-std::unique_ptr<Device> makeDevice(const std::string &name, const std::string &target, const DeviceOptions &options,
-                                   const std::string &file);
+/// "a, b, c".
+std::string listText(std::span<const std::string> names);
+
+/// A device, and which of an artifact's targets it runs.
+struct ChosenDevice {
+  std::unique_ptr<Device> device;
+  std::string target;
+};
+
+/// Makes the device called `name`: "host", "cuda" (the first), "cuda:N" or "emulator"; empty: the one the first target
+/// asks for. `targets` are those of the artifact `file`. Throws Error naming what was found and what there is.
+ChosenDevice makeDevice(const std::string &name, std::span<const std::string> targets, const DeviceOptions &options,
+                        const std::string &file);
+
+/// The target to compile a model directory for when it is to run on the device called `name`.
+std::string targetForDevice(const std::string &name);
 
 } // namespace qlr

@@ -109,14 +109,14 @@ int evaluateModel(const EvalFlags &flags, SessionOptions options, bool kl) {
     readText(flags.ids.empty() ? flags.text : flags.ids); // a missing file is told before anything is compiled
   if (flags.ids.empty())
     Protocol::parse(flags.protocol);
-  std::shared_ptr<const Artifact> artifact = openModel(flags.model);
+  std::shared_ptr<const Artifact> artifact = openModel(flags.model, targetForDevice(options.device));
   Material material = readMaterial(flags, *artifact);
   options.context = static_cast<uint32_t>(material.longest);
   options.allLogits = true;
   Session model(artifact, options);
   std::optional<Session> reference;
   if (kl)
-    reference.emplace(openModel(flags.reference), options);
+    reference.emplace(openModel(flags.reference, targetForDevice(options.device)), options);
   ThreadPool pool(options.deviceOptions.threads ? options.deviceOptions.threads : usableCores());
   std::fprintf(stderr, "%s, %s, %s\n", material.protocol.c_str(), artifact->plan().activations.c_str(),
                model.device().describe().c_str());

@@ -40,6 +40,24 @@ std::optional<ModuleReport> plainModule(const TensorInfo &info) {
   return module;
 }
 
+/// A linear that an artifact holds as plain rows, by the artifact's provenance.
+std::optional<ModuleReport> plainRows(const LinearModule &linear, const nlohmann::json &provenance) {
+  auto plain = provenance.find("plain");
+  if (plain == provenance.end() || !plain->is_object() || !plain->contains(linear.name))
+    return std::nullopt;
+  const nlohmann::json &codec = plain->at(linear.name);
+  if (codec != "bf16" && codec != "f32")
+    return std::nullopt;
+  ModuleReport module;
+  module.name = linear.name;
+  module.codec = codec.get<std::string>();
+  module.rows = linear.rows;
+  module.columns = linear.columns;
+  module.bytes = Codec::get(module.codec).codeBytes(linear.rows, linear.columns);
+  module.decoder = isDecoder(linear.name);
+  return module;
+}
+
 /// All but the bytes.
 ModuleReport describeModule(const std::string &name, const ModuleQuant &module) {
   ModuleReport entry;
@@ -198,9 +216,14 @@ Report inspectArtifact(const Artifact &artifact) {
   for (uint32_t layer = 0; layer < config.layers; ++layer)
     for (const LinearModule &linear : layerModules(config, layer)) {
       const ModuleQuant *stored = quant ? quant->find(linear.name) : nullptr;
-      if (!stored) { // plain rows: their type is not written down in an artifact
-        report.modules.clear();
-        return report;
+      if (!stored) {
+        std::optional<ModuleReport> plain = plainRows(linear, report.provenance);
+        if (!plain) { // of a compiler that did not write down what plain rows are
+          report.modules.clear();
+          return report;
+        }
+        report.modules.push_back(*plain);
+        continue;
       }
       ModuleReport entry = describeModule(linear.name, *stored);
       const Codec &codec = Codec::get(stored->codec);
@@ -263,9 +286,14 @@ Report inspectDirectory(const std::string &path) {
   return report;
 }
 
-void addMemory(Report &report, const Plan &plan, std::optional<uint32_t> context) {
-  report.context = chooseContext(plan, context, UINT64_MAX, false, report.path);
-  report.memory = memoryNeed(plan, report.context, false);
+void addMemory(Report &report, const Plan &plan, std::optional<uint32_t> context, const DeviceOptions &options) {
+  const uint64_t available = options.memoryLimit ? options.memoryLimit : UINT64_MAX;
+  std::vector<PlanRegion> onHost;
+  if (plan.target.starts_with("sm_")) // runs in memory that is not the host's
+    onHost = regionsOnHost(plan, options, report.path);
+  report.target = plan.target;
+  report.context = chooseContext(plan, context, available, false, report.path, onHost);
+  report.memory = memoryNeed(plan, report.context, false, Plan::maxTokens, onHost);
 }
 
 void addCorrelations(Report &report, const std::string &referencePath) {

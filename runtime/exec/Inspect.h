@@ -40,6 +40,7 @@ struct Report {
   std::optional<double> bitsPerWeight; ///< decoder linears, scales, factors, signs and level tables included
   std::optional<MemoryNeed> memory;
   uint32_t context = 0; ///< of `memory`
+  std::string target;   ///< of `memory`
   nlohmann::json provenance;
 
   nlohmann::json toJson() const;
@@ -53,8 +54,9 @@ Report inspectArtifact(const Artifact &artifact);
 /// Checks the hashes of a compressed checkpoint's tensors.
 Report inspectDirectory(const std::string &path);
 
-/// Fills in memory for `context` (nothing: as Session chooses it, memory being no limit).
-void addMemory(Report &report, const Plan &plan, std::optional<uint32_t> context);
+/// Fills in memory for `context` (nothing: as Session chooses it, within the memory limit of `options`), with embedding
+/// and head where `options` and the target want them. Throws Error when a memory limit does not suffice.
+void addMemory(Report &report, const Plan &plan, std::optional<uint32_t> context, const DeviceOptions &options = {});
 
 /// Fills in the correlation of every compressed module of the directory `report` describes with the uncompressed
 /// checkpoint in `reference`. Throws Error when a tensor of the reference is missing or has another shape.

@@ -2,6 +2,7 @@
 
 #include "runtime/exec/CommandLine.h"
 #include "runtime/exec/Inspect.h"
+#include "runtime/exec/Memory.h"
 #include "runtime/exec/ModelStore.h"
 #include "runtime/format/Error.h"
 
@@ -15,8 +16,9 @@ namespace {
 constexpr double leastCorrelation = 0.5;
 
 struct InspectFlags {
-  std::string path, reference, target = "host";
+  std::string path, reference, target, memoryLimit;
   std::optional<uint32_t> context;
+  DeviceOptions device;
   bool json = false, tensors = false;
 };
 
@@ -24,8 +26,9 @@ Report inspect(const InspectFlags &flags) {
   namespace fs = std::filesystem;
   if (fs::is_directory(flags.path)) {
     Report report = inspectDirectory(flags.path);
-    if (flags.context)
-      addMemory(report, compilePlan(flags.path, flags.target), flags.context);
+    if (flags.context || !flags.target.empty())
+      addMemory(report, compilePlan(flags.path, flags.target.empty() ? "host" : flags.target), flags.context,
+                flags.device);
     if (!flags.reference.empty())
       addCorrelations(report, flags.reference);
     return report;
@@ -39,7 +42,7 @@ Report inspect(const InspectFlags &flags) {
     return inspectFile(flags.path);
   Artifact artifact = Artifact::open(flags.path);
   Report report = inspectArtifact(artifact);
-  addMemory(report, artifact.plan(), flags.context);
+  addMemory(report, flags.target.empty() ? artifact.plan() : artifact.plan(flags.target), flags.context, flags.device);
   return report;
 }
 
@@ -53,11 +56,17 @@ int inspectCommandMain(int argc, char **argv) {
   app.add_option("--reference", flags.reference, "the uncompressed directory: recompute correlations with it");
   app.add_option("-c,--ctx-size", flags.context,
                  "memory for this context (0: the model's); compiles a directory's plan");
-  app.add_option("--target", flags.target, "target of a directory's plan")->capture_default_str();
+  app.add_option("--target", flags.target,
+                 "memory on this target: of a directory's plan (default host), or one of an "
+                 "artifact's (default its first)");
+  app.add_option("--memory-limit", flags.memoryLimit, "check the memory against this, e.g. 22GB; with -c 0 fill it");
+  addPlacementFlags(app, flags.device);
   app.add_flag("--tensors", flags.tensors, "list every tensor");
   app.add_flag("--json", flags.json, "print one JSON object");
   if (std::optional<int> code = parseCommandLine(app, {argv, argv + argc}))
     return *code;
+  if (!flags.memoryLimit.empty())
+    flags.device.memoryLimit = parseByteSize(flags.memoryLimit, "--memory-limit");
   Report report = inspect(flags);
   if (flags.json)
     printJson(report.toJson());

@@ -43,7 +43,10 @@ nlohmann::json Report::toJson() const {
                      {"cache", memory->cache},
                      {"workspace", memory->workspace + memory->state},
                      {"total", memory->total()}};
+    if (memory->hostWeights)
+      out["memory"]["host"] = memory->hostWeights; // not in the total, which is the device's
     out["context"] = context;
+    out["target"] = target;
   }
   out["modules"] = nlohmann::json::array();
   for (const ModuleReport &module : modules)
@@ -63,9 +66,10 @@ std::string Report::toText(bool everyTensor) const {
   if (bitsPerWeight)
     out += format("%-16s %.4f (decoder linears, all metadata)\n", "bits per weight", *bitsPerWeight);
   if (memory)
-    out += format("%-16s %s for a context of %u: weights %s, cache %s, workspace %s\n", "memory",
-                  formatBytes(memory->total()).c_str(), context, formatBytes(memory->weights).c_str(),
-                  formatBytes(memory->cache).c_str(), formatBytes(memory->workspace + memory->state).c_str());
+    out += format("%-16s %s on %s for a context of %u: weights %s, cache %s, workspace %s%s\n", "memory",
+                  formatBytes(memory->total()).c_str(), target.c_str(), context, formatBytes(memory->weights).c_str(),
+                  formatBytes(memory->cache).c_str(), formatBytes(memory->workspace + memory->state).c_str(),
+                  memory->hostWeights ? ("; host memory " + formatBytes(memory->hostWeights)).c_str() : "");
   if (!modules.empty())
     out += format("\n%-44s %-12s %14s %6s %12s %8s%s\n", "module", "codec", "shape", "rank", "bytes", "bits",
                   "  correlation");
@@ -87,7 +91,7 @@ std::string Report::toText(bool everyTensor) const {
   if (!provenance.is_null() && !provenance.empty()) {
     out += "\nprovenance\n";
     for (const auto &[key, value] : provenance.items())
-      if (key != "modules" && key != "quantization_config") // long, and told above where it is known
+      if (key != "modules" && key != "plain" && key != "quantization_config") // long, and told above where it is known
         out += "  " + key + ": " +
                (value.is_string() ? value.get<std::string>().substr(0, 200) : value.dump().substr(0, 200)) + "\n";
   }

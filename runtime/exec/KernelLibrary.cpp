@@ -115,6 +115,10 @@ void KernelLibrary::close() {
 }
 
 StageFunction KernelLibrary::find(const std::string &symbol) const {
+  return reinterpret_cast<StageFunction>(address(symbol));
+}
+
+void *KernelLibrary::address(const std::string &symbol) const {
   void *address = handle ? dlsym(handle, symbol.c_str()) : nullptr;
   if (!address)
     fail({.file = file,
@@ -122,7 +126,7 @@ StageFunction KernelLibrary::find(const std::string &symbol) const {
           .found = "no symbol '" + symbol + "'",
           .expected = "every kernel of the plan",
           .advice = "compile again"});
-  return reinterpret_cast<StageFunction>(address);
+  return address;
 }
 
 } // namespace qlr

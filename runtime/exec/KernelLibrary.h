@@ -27,6 +27,9 @@ public:
   /// The exported function `symbol`; throws Error when there is none.
   StageFunction find(const std::string &symbol) const;
 
+  /// The address of `symbol`; throws Error when there is none.
+  void *address(const std::string &symbol) const;
+
 private:
   void close();
 

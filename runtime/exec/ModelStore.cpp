@@ -96,21 +96,69 @@ void compile(const std::string &path, std::vector<std::string> command) {
           .advice = "its message stands above"});
 }
 
+/// The limit of the cache folder in bytes: $QLR_CACHE_GB, else 50 GB.
+uint64_t cacheLimit() {
+  const char *text = std::getenv("QLR_CACHE_GB");
+  if (!text || !*text)
+    return 50'000'000'000;
+  char *end = nullptr;
+  const double gigabytes = std::strtod(text, &end);
+  if (*end || !(gigabytes >= 0 && gigabytes <= 1e9))
+    fail(
+        {.found = std::string("QLR_CACHE_GB=") + text, .expected = "the most gigabytes that compiled models may take"});
+  return static_cast<uint64_t>(gigabytes * 1e9);
+}
+
+/// Removes the artifacts of the cache folder that were used longest ago until the rest, `keep` included, are `limit`
+/// bytes at most. One that runs stays readable to its process. `keep` itself is never removed.
+void trimCache(const std::string &keep, uint64_t limit) {
+  struct Entry {
+    fs::path path;
+    fs::file_time_type used;
+    uint64_t bytes;
+  };
+  std::vector<Entry> entries;
+  std::error_code error;
+  uint64_t total = 0;
+  for (const fs::directory_entry &file : fs::directory_iterator(fs::path(keep).parent_path(), error)) {
+    if (file.path().extension() != ".qlr" || !file.is_regular_file(error))
+      continue;
+    Entry entry{file.path(), file.last_write_time(error), file.file_size(error)};
+    if (error)
+      continue; // another process removed it
+    total += entry.bytes;
+    if (entry.path != keep)
+      entries.push_back(std::move(entry));
+  }
+  std::sort(entries.begin(), entries.end(), [](const Entry &a, const Entry &b) { return a.used < b.used; });
+  for (const Entry &entry : entries) {
+    if (total <= limit)
+      return;
+    if (fs::remove(entry.path, error))
+      total -= entry.bytes;
+  }
+}
+
 std::shared_ptr<const Artifact> openDirectory(const std::string &path, const std::string &target) {
   std::string directory = fs::canonical(path).string();
   std::string compiler = findCompiler(path, target);
   std::string artifact = cacheDirectory() + "/" + modelKey(directory, target, compiler) + ".qlr";
   if (fileExists(artifact)) {
     try {
-      return std::make_shared<Artifact>(Artifact::open(artifact));
+      auto opened = std::make_shared<Artifact>(Artifact::open(artifact));
+      std::error_code ignored;
+      fs::last_write_time(artifact, fs::file_time_type::clock::now(), ignored); // used now: trimCache takes it last
+      return opened;
     } catch (const Error &error) {
       std::fprintf(stderr, "the cached artifact is damaged and is made again: %s\n", error.what());
       std::error_code ignored;
       fs::remove(artifact, ignored);
     }
   }
+  const uint64_t limit = cacheLimit();
   std::fprintf(stderr, "compiling %s for %s (once)\n", path.c_str(), target.c_str());
   compile(path, {compiler, directory, "--target", target, "-o", artifact});
+  trimCache(artifact, limit);
   return std::make_shared<Artifact>(Artifact::open(artifact));
 }
 

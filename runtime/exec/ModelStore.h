@@ -11,6 +11,7 @@ namespace qlr {
 /// Opens the artifact `path`, every byte checked against its hashes; or, where `path` is a directory, compiles it for
 /// `target` with the `qlr-compile` beside this program, once: the artifact is kept in the cache folder, under a key
 /// made of the content of every file that goes into it, the target, and the compiler. Progress goes to standard error.
+/// After a compilation the artifacts used longest ago are removed until the folder's fit $QLR_CACHE_GB (50).
 /// Throws Error, also when there is no `qlr-compile`.
 std::shared_ptr<const Artifact> openModel(const std::string &path, const std::string &target = "host");
 

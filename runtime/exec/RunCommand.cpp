@@ -135,9 +135,11 @@ private:
 
   void describe() {
     MemoryNeed need = session.memory();
-    std::fprintf(stderr, "%s\n%s, context %u\nweights %s, cache %s, workspace %s\n", session.artifact().path().c_str(),
-                 session.device().describe().c_str(), session.context(), formatBytes(need.weights).c_str(),
-                 formatBytes(need.cache).c_str(), formatBytes(need.workspace + need.state).c_str());
+    std::fprintf(stderr, "%s\n%s, context %u\nweights %s, cache %s, workspace %s%s\n",
+                 session.artifact().path().c_str(), session.device().describe().c_str(), session.context(),
+                 formatBytes(need.weights).c_str(), formatBytes(need.cache).c_str(),
+                 formatBytes(need.workspace + need.state).c_str(),
+                 need.hostWeights ? ("; in host memory " + formatBytes(need.hostWeights)).c_str() : "");
   }
 
   void append(const std::string &text) {
@@ -296,7 +298,7 @@ int runCommandMain(int argc, char **argv) {
   SessionOptions options = sessionFlags.finish();
   options.largestChunk = flags.prefillChunk;
   options.allLogits = !flags.dumpLogits.empty();
-  return Run(flags, openModel(flags.model), options).run();
+  return Run(flags, openModel(flags.model, targetForDevice(options.device)), options).run();
 }
 
 } // namespace qlr

@@ -23,13 +23,10 @@ uint64_t alignUp(uint64_t bytes) { return (bytes + Plan::alignment - 1) / Plan::
 /// The plans that a session with this context uses, largest first.
 std::vector<const TokenPlan *> usablePlans(const Plan &plan, uint32_t context, bool allLogits, uint32_t largestChunk) {
   std::vector<const TokenPlan *> result;
-  for (uint32_t tokens : {Plan::maxTokens, 8u, 1u}) {
-    const TokenPlan *found = plan.find(tokens, allLogits);
-    if (!found && tokens == 1) // one token: "last" and "all" are the same plan
-      found = plan.find(1, !allLogits);
-    if (found && tokens <= context && tokens <= largestChunk)
-      result.push_back(found);
-  }
+  for (const TokenPlan &tokens : plan.plans)
+    if (tokens.tokens <= context && tokens.tokens <= largestChunk && plan.find(tokens.tokens, allLogits) == &tokens)
+      result.push_back(&tokens);
+  std::sort(result.begin(), result.end(), [](auto *a, auto *b) { return a->tokens > b->tokens; });
   return result;
 }
 
@@ -60,9 +57,30 @@ std::optional<size_t> findNonFinite(std::span<const float> values) {
   return std::nullopt;
 }
 
-MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits, uint32_t largestChunk) {
+std::vector<PlanRegion> regionsOnHost(const Plan &plan, const DeviceOptions &options, const std::string &file) {
+  using Kind = PlanRegion::Kind;
+  auto has = [&](Kind kind) {
+    return std::any_of(plan.regions.begin(), plan.regions.end(), [&](auto &region) { return region.kind == kind; });
+  };
+  if (options.embedding == "host" && !has(Kind::Embedding))
+    fail({.file = file,
+          .tensor = "--embedding",
+          .found = "host",
+          .expected = "a model whose embedding is not its head too",
+          .advice = "its one table goes where --head says"});
+  std::vector<PlanRegion> result;
+  for (const PlanRegion &region : plan.regions)
+    if (region.kind == Kind::Embedding ? options.embedding != "device" : options.head == "host")
+      result.push_back(region);
+  return result;
+}
+
+MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits, uint32_t largestChunk,
+                      std::span<const PlanRegion> onHost) {
   MemoryNeed need;
-  need.weights = plan.weightsBytes;
+  for (const PlanRegion &region : onHost)
+    need.hostWeights += region.bytes();
+  need.weights = plan.weightsBytes - need.hostWeights;
   need.cache = alignUp(plan.cacheBytesPerPosition * cachePositions(context));
   for (const TokenPlan *tokens : usablePlans(plan, context, allLogits, largestChunk))
     need.workspace = std::max(need.workspace, alignUp(tokens->workspaceBytes));
@@ -70,11 +88,11 @@ MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits, uint32
   return need;
 }
 
-uint32_t largestContext(const Plan &plan, uint64_t available, bool allLogits) {
+uint32_t largestContext(const Plan &plan, uint64_t available, bool allLogits, std::span<const PlanRegion> onHost) {
   uint32_t low = 0, high = plan.model.maxPositions;
   while (low < high) {
     uint32_t middle = low + (high - low + 1) / 2;
-    if (memoryNeed(plan, middle, allLogits).total() <= available)
+    if (memoryNeed(plan, middle, allLogits, Plan::maxTokens, onHost).total() <= available)
       low = middle;
     else
       high = middle - 1;
@@ -83,19 +101,19 @@ uint32_t largestContext(const Plan &plan, uint64_t available, bool allLogits) {
 }
 
 uint32_t chooseContext(const Plan &plan, std::optional<uint32_t> asked, uint64_t available, bool allLogits,
-                       const std::string &file) {
+                       const std::string &file, std::span<const PlanRegion> onHost) {
   const uint32_t limit = plan.model.maxPositions;
   if (asked && *asked > limit)
     fail({.file = file,
           .tensor = "--ctx-size",
           .found = std::to_string(*asked),
           .expected = "at most the model's " + std::to_string(limit) + " positions"});
-  const uint32_t fits = largestContext(plan, available, allLogits);
+  const uint32_t fits = largestContext(plan, available, allLogits, onHost);
   uint32_t context = asked.value_or(std::min(defaultContext, limit));
   if (context == 0)
     context = std::max(1u, fits);
   if (context > fits) {
-    MemoryNeed need = memoryNeed(plan, context, allLogits);
+    MemoryNeed need = memoryNeed(plan, context, allLogits, Plan::maxTokens, onHost);
     fail({.file = file,
           .found = formatBytes(available) + " of available memory",
           .expected = formatBytes(need.total()) + " for a context of " + std::to_string(context) + " (weights " +
@@ -110,16 +128,25 @@ uint32_t chooseContext(const Plan &plan, std::optional<uint32_t> asked, uint64_t
 Session::Session(std::shared_ptr<const Artifact> artifact, const SessionOptions &options)
     : source(std::move(artifact)), allLogits(options.allLogits) {
   const std::string &file = source->path();
-  const Plan &plan = source->plan();
-  if (!plan.weightsPresent)
+  if (!source->plan().weightsPresent)
     fail({.file = file,
           .tensor = "weights/",
           .found = "an artifact compiled with --no-weights",
           .expected = "one with weights",
           .advice = "compile again without --no-weights"});
-  runner = makeDevice(options.device, plan.target, options.deviceOptions, file);
-  capacity = chooseContext(plan, options.context, runner->availableMemory(), allLogits, file);
-  need = memoryNeed(plan, capacity, allLogits, options.largestChunk);
+  // A damaged artifact is named before the device that it asks for itself is looked for.
+  if (options.device.empty())
+    for (const std::string &target : source->targets())
+      (void)source->kernels(target);
+  ChosenDevice chosen = makeDevice(options.device, source->targets(), options.deviceOptions, file);
+  runner = std::move(chosen.device);
+  chosenPlan = &source->plan(chosen.target);
+  const Plan &plan = *chosenPlan;
+  std::vector<PlanRegion> onHost;
+  if (runner->hasOwnMemory())
+    onHost = regionsOnHost(plan, options.deviceOptions, file);
+  capacity = chooseContext(plan, options.context, runner->availableMemory(), allLogits, file, onHost);
+  need = memoryNeed(plan, capacity, allLogits, options.largestChunk, onHost);
 
   std::vector<const TokenPlan *> plans = usablePlans(plan, capacity, allLogits, options.largestChunk);
   if (plans.empty() || plans.back()->tokens != 1)
@@ -129,6 +156,7 @@ Session::Session(std::shared_ptr<const Artifact> artifact, const SessionOptions 
           .expected = "one",
           .advice = "compile again"});
   runner->loadKernels(plan, source->kernels(plan.target), file);
+  runner->reserve(need, onHost);
   runner->uploadWeights(source->weights(), file);
   runner->allocate(Arena::Cache, need.cache);
   runner->allocate(Arena::Workspace, need.workspace);

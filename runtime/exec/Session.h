@@ -9,25 +9,25 @@
 
 namespace qlr {
 
-/// Bytes of each arena.
-struct MemoryNeed {
-  uint64_t weights = 0, cache = 0, workspace = 0, state = 0;
-  uint64_t total() const { return weights + cache + workspace + state; }
-};
+/// The parts of the weights that `options` leave in the host's memory, on a device that has memory of its own. Throws
+/// Error for a wish that the model cannot fulfil.
+std::vector<PlanRegion> regionsOnHost(const Plan &plan, const DeviceOptions &options, const std::string &file);
 
 /// What running `plan` with a context of `context` tokens takes. `allLogits`: with the logits of every position.
-MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits, uint32_t largestChunk = Plan::maxTokens);
+/// `onHost`: parts of the weights that stay in the host's memory.
+MemoryNeed memoryNeed(const Plan &plan, uint32_t context, bool allLogits, uint32_t largestChunk = Plan::maxTokens,
+                      std::span<const PlanRegion> onHost = {});
 
 /// The longest context whose memoryNeed is within `available`; 0 when not even one token fits.
-uint32_t largestContext(const Plan &plan, uint64_t available, bool allLogits);
+uint32_t largestContext(const Plan &plan, uint64_t available, bool allLogits, std::span<const PlanRegion> onHost = {});
 
 /// The context to run with. `asked`: nothing = min(4096, the model's), 0 = the model's, bounded by memory. Throws Error
 /// naming the bytes needed and the largest context that fits, or the model's limit.
 uint32_t chooseContext(const Plan &plan, std::optional<uint32_t> asked, uint64_t available, bool allLogits,
-                       const std::string &file);
+                       const std::string &file, std::span<const PlanRegion> onHost = {});
 
 struct SessionOptions {
-  std::string device = "host";
+  std::string device; ///< as makeDevice's `name`
   DeviceOptions deviceOptions;
   std::optional<uint32_t> context;         ///< as chooseContext's `asked`
   uint32_t largestChunk = Plan::maxTokens; ///< most tokens of one launch
@@ -45,7 +45,7 @@ public:
   Session(std::shared_ptr<const Artifact> artifact, const SessionOptions &options);
 
   const Artifact &artifact() const { return *source; }
-  const Plan &plan() const { return source->plan(); }
+  const Plan &plan() const { return *chosenPlan; }
   Device &device() { return *runner; }
   MemoryNeed memory() const { return need; }
 
@@ -86,6 +86,7 @@ private:
   void checkIds(std::span<const uint32_t> ids) const;
 
   std::shared_ptr<const Artifact> source;
+  const Plan *chosenPlan = nullptr; // of the target that the device runs
   std::unique_ptr<Device> runner;
   MemoryNeed need;
   bool allLogits;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char *versionKey = "qlr.version";
 constexpr const char *planKey = "qlr.plan";
+constexpr const char *otherPlanPrefix = "qlr.plan."; // then the target
 constexpr const char *provenanceKey = "qlr.provenance";
 constexpr const char *tensorHashesKey = "qlr.tensor_hashes";
 constexpr const char *headerHashKey = "qlr.header_hash";
@@ -63,7 +64,8 @@ Artifact Artifact::open(const std::string &path, Verify verify) {
           .found = "hash " + computed,
           .expected = hash.substr(0, 20),
           .advice = damaged});
-  result.thePlan = Plan::fromJson(get(planKey), path);
+  get(planKey);
+  result.readPlans();
   result.theProvenance = parseJson(get(provenanceKey), path);
   json hashes = parseJson(get(tensorHashesKey), path);
   for (const auto &[name, info] : result.file.tensors()) {
@@ -71,15 +73,57 @@ Artifact Artifact::open(const std::string &path, Verify verify) {
       fail({.file = path, .tensor = name, .found = "no hash", .expected = "one for every tensor", .advice = damaged});
     result.tensorHashes[name] = hashes[name].get<std::string>();
   }
-  if (result.thePlan.weightsPresent && result.weights().size() != result.thePlan.weightsBytes)
+  if (result.plan().weightsPresent && result.weights().size() != result.plan().weightsBytes)
     fail({.file = path,
           .tensor = "weights",
           .found = std::to_string(result.weights().size()) + " bytes",
-          .expected = std::to_string(result.thePlan.weightsBytes) + " by the plan",
+          .expected = std::to_string(result.plan().weightsBytes) + " by the plan",
           .advice = damaged});
   if (verify == Verify::Tensors)
     result.verifyTensors();
   return result;
+}
+
+void Artifact::readPlans() {
+  auto add = [&](const std::string &key, const std::string &text) {
+    Plan plan = Plan::fromJson(text, path());
+    auto refuse = [&](const std::string &what, const std::string &found, const std::string &expected) {
+      fail({.file = path(), .tensor = key + "." + what, .found = found, .expected = expected, .advice = damaged});
+    };
+    for (const std::string &known : targetNames)
+      if (plan.target == known)
+        refuse("target", "a second plan for " + known, "one");
+    if (key != planKey && key != otherPlanPrefix + plan.target)
+      refuse("target", plan.target, key.substr(std::string_view(otherPlanPrefix).size()));
+    // All targets share one weights arena and are the same model.
+    if (!plans.empty()) {
+      const Plan &first = plans.front().second;
+      if (plan.weightsBytes != first.weightsBytes || plan.weightsPresent != first.weightsPresent)
+        refuse("weights_bytes", std::to_string(plan.weightsBytes), std::to_string(first.weightsBytes));
+      if (plan.model != first.model)
+        refuse("model", "another model", "that of " + first.target);
+    }
+    targetNames.push_back(plan.target);
+    plans.emplace_back(plan.target, std::move(plan));
+  };
+  const auto &meta = file.metadata();
+  add(planKey, meta.at(planKey));
+  for (const auto &[key, text] : meta)
+    if (key.starts_with(otherPlanPrefix))
+      add(key, text);
+}
+
+const Plan &Artifact::plan(const std::string &target) const {
+  std::string known;
+  for (const auto &[name, plan] : plans) {
+    if (name == target)
+      return plan;
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  fail({.file = path(),
+        .found = "an artifact for " + known,
+        .expected = "one for " + target,
+        .advice = "compile it with --target " + target});
 }
 
 std::span<const std::byte> Artifact::weights() const {
@@ -96,7 +140,7 @@ std::span<const std::byte> Artifact::kernels(const std::string &target) const {
     fail({.file = path(),
           .tensor = name,
           .found = "no kernels for this target",
-          .expected = "the target it was compiled for: " + thePlan.target,
+          .expected = "the target it was compiled for: " + plan().target,
           .advice = "compile it with --target " + target});
   return file.data(name);
 }
@@ -157,7 +201,11 @@ void ArtifactWriter::declareTokenizerFile(const std::string &name, uint64_t byte
   writer.declare("tokenizer/" + name, DType::U8, {bytes});
 }
 
-void ArtifactWriter::setPlan(const Plan &plan) { writer.setMetadata(planKey, plan.toJson()); }
+void ArtifactWriter::setPlan(const Plan &plan) {
+  if (firstTarget.empty())
+    firstTarget = plan.target;
+  writer.setMetadata(plan.target == firstTarget ? planKey : otherPlanPrefix + plan.target, plan.toJson());
+}
 
 void ArtifactWriter::setProvenance(const json &provenance) { writer.setMetadata(provenanceKey, provenance.dump()); }
 

@@ -26,7 +26,12 @@ public:
   static Artifact open(const std::string &path, Verify verify = Verify::Tensors);
 
   const std::string &path() const { return file.path(); }
-  const Plan &plan() const { return thePlan; }
+  /// What it was compiled for: the first as asked, others by name.
+  const std::vector<std::string> &targets() const { return targetNames; }
+  /// The plan of the first target.
+  const Plan &plan() const { return plans.begin()->second; }
+  /// Throws Error when it was not compiled for `target`.
+  const Plan &plan(const std::string &target) const;
   const nlohmann::json &provenance() const { return theProvenance; }
   const SafetensorsFile &tensors() const { return file; }
 
@@ -41,8 +46,11 @@ public:
   void verifyTensors(std::string_view prefix = {}) const;
 
 private:
+  void readPlans();
+
   SafetensorsFile file;
-  Plan thePlan;
+  std::vector<std::string> targetNames;
+  std::vector<std::pair<std::string, Plan>> plans; // in the order of targetNames
   nlohmann::json theProvenance;
   std::map<std::string, std::string> tensorHashes;
 };
@@ -59,6 +67,7 @@ public:
   uint64_t declareWeight(const std::string &name, uint64_t bytes);
   void declareKernels(const std::string &target, uint64_t bytes);
   void declareTokenizerFile(const std::string &name, uint64_t bytes);
+  /// Once for each target; the first is the one that runs where none is named.
   void setPlan(const Plan &plan);
   void setProvenance(const nlohmann::json &provenance);
 
@@ -71,6 +80,7 @@ private:
   void pad();
 
   SafetensorsWriter writer;
+  std::string firstTarget;     // that of the first setPlan
   std::vector<uint64_t> sizes; // without padding
   size_t current = 0;
   uint64_t written = 0; // of the current one

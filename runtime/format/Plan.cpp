@@ -21,6 +21,19 @@ constexpr struct {
                 {PlanArg::Kind::State, "t"},
                 {PlanArg::Kind::Cache, "c"}};
 
+constexpr struct {
+  PlanRegion::Kind kind;
+  const char *name;
+} regionKinds[] = {{PlanRegion::Kind::Embedding, "embedding"}, {PlanRegion::Kind::Head, "head"}};
+
+PlanRegion parseRegion(const json &value, const std::string &file, const std::string &where) {
+  if (value.is_array() && value.size() == 3 && value[1].is_number_unsigned() && value[2].is_number_unsigned())
+    for (const auto &entry : regionKinds)
+      if (value[0] == entry.name)
+        return {entry.kind, value[1].get<uint64_t>(), value[2].get<uint64_t>()};
+  fail({.file = file, .tensor = where, .found = shown(value), .expected = R"(a region such as ["head", 0, 128])"});
+}
+
 PlanArg parseArg(const json &value, const std::string &file, const std::string &where) {
   auto refuse = [&] {
     fail({.file = file, .tensor = where, .found = shown(value), .expected = R"(an argument such as ["w", 64])"});
@@ -52,6 +65,9 @@ PlanKernel parseKernel(const JsonObject &object) {
     JsonObject stage(value, object.file(), object.path("stages") + "[" + std::to_string(i++) + "]");
     kernel.stages.push_back({stage.string("symbol"), stage.integer("items", 1, 1ull << 40)});
   }
+  kernel.threads = static_cast<uint32_t>(object.optionalInteger("threads", 0, 1024).value_or(0));
+  kernel.sharedBytes = object.optionalInteger("shared_bytes", 0, 1u << 20).value_or(0);
+  kernel.items = object.optionalInteger("items", 0, 1ull << 40).value_or(0);
   return kernel;
 }
 
@@ -100,7 +116,10 @@ std::string Plan::toJson() const {
     json stages = json::array();
     for (const PlanStage &stage : kernel.stages)
       stages.push_back({{"symbol", stage.symbol}, {"items", stage.items}});
-    kernelList.push_back({{"name", kernel.name}, {"stages", stages}});
+    json entry = {{"name", kernel.name}, {"stages", stages}};
+    if (kernel.threads)
+      entry.update({{"threads", kernel.threads}, {"shared_bytes", kernel.sharedBytes}, {"items", kernel.items}});
+    kernelList.push_back(std::move(entry));
   }
   for (const TokenPlan &plan : plans) {
     json steps = json::array();
@@ -129,6 +148,11 @@ std::string Plan::toJson() const {
                     {"cache", model.cache}};
   if (model.tokenizerVocab)
     modelJson["tokenizer_vocab"] = *model.tokenizerVocab;
+  json regionList = json::array();
+  for (const PlanRegion &region : regions)
+    for (const auto &entry : regionKinds)
+      if (entry.kind == region.kind)
+        regionList.push_back(json::array({entry.name, region.begin, region.end}));
   json root = {{"version", version},
                {"target", target},
                {"weights_present", weightsPresent},
@@ -137,6 +161,7 @@ std::string Plan::toJson() const {
                {"activations", activations},
                {"form", form},
                {"weights_bytes", weightsBytes},
+               {"regions", regionList},
                {"cache_bytes_per_position", cacheBytesPerPosition},
                {"state", {{"bytes", state.bytes}, {"position", state.position}, {"ids", state.ids}}},
                {"kernels", kernelList},
@@ -168,6 +193,9 @@ Plan Plan::fromJson(std::string_view text, const std::string &file) {
   plan.activations = object.string("activations", "");
   plan.form = object.string("form", "");
   plan.weightsBytes = object.integer("weights_bytes", 0, maxBytes);
+  if (object.find("regions"))
+    for (const json &region : object.array("regions", 64))
+      plan.regions.push_back(parseRegion(region, file, object.path("regions")));
   plan.cacheBytesPerPosition = object.integer("cache_bytes_per_position", 0, 1ull << 32);
   JsonObject state = object.object("state");
   plan.state = {state.integer("bytes", 1, 1u << 30), state.integer("position", 0, 1u << 30),
@@ -202,6 +230,14 @@ void Plan::validate(const std::string &file) const {
   if (state.ids % 4 != 0 || state.ids + 4ull * maxTokens > state.bytes)
     refuse("state.ids", std::to_string(state.ids), "an aligned offset with room for 128 ids");
 
+  uint64_t regionsEnd = 0;
+  for (const PlanRegion &region : regions) {
+    if (region.begin < regionsEnd || region.begin >= region.end || region.end > weightsBytes ||
+        region.begin % alignment != 0 || region.end % alignment != 0)
+      refuse("regions", std::to_string(region.begin) + " to " + std::to_string(region.end),
+             "aligned offsets after " + std::to_string(regionsEnd) + " in an arena of " + std::to_string(weightsBytes));
+    regionsEnd = region.end;
+  }
   for (size_t p = 0; p < plans.size(); ++p) {
     const TokenPlan &plan = plans[p];
     std::string where = "plans[" + std::to_string(p) + "]";

@@ -41,9 +41,14 @@ struct PlanStage {
   bool operator==(const PlanStage &) const = default;
 };
 
+/// On the host a kernel is its stages. On a GPU it is one function of that name, launched in one dimension with any
+/// number of blocks: blocks claim the items.
 struct PlanKernel {
   std::string name;
   std::vector<PlanStage> stages;
+  uint32_t threads = 0;     // of a block; 0 on the host
+  uint64_t sharedBytes = 0; // dynamic shared memory of a block
+  uint64_t items = 0;       // more blocks than this would find nothing to do
 
   bool operator==(const PlanKernel &) const = default;
 };
@@ -74,6 +79,20 @@ struct PlanState {
   bool operator==(const PlanState &) const = default;
 };
 
+/// Part of the weights arena that need not lie in the memory of a device that has its own: the device can read it in
+/// the host's memory instead. It begins and ends between tensors.
+struct PlanRegion {
+  enum class Kind {
+    Embedding, // "embedding": one row for each token
+    Head,      // "head": read whole by a launch; with tied embeddings the table that is both
+  };
+  Kind kind = Kind::Embedding;
+  uint64_t begin = 0, end = 0;
+
+  uint64_t bytes() const { return end - begin; }
+  bool operator==(const PlanRegion &) const = default;
+};
+
 struct Plan {
   static constexpr uint32_t currentVersion = 1;
   static constexpr uint64_t alignment = 64;
@@ -88,6 +107,7 @@ struct Plan {
   std::string activations;         // shown by eval
   std::string form = "fused";
   uint64_t weightsBytes = 0;
+  std::vector<PlanRegion> regions; // by offset, disjoint
   uint64_t cacheBytesPerPosition = 0;
   PlanState state;
   std::vector<PlanKernel> kernels;

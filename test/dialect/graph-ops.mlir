@@ -28,6 +28,15 @@ func.func @split_norm(%x: tensor<8x64xf32>, %w: tensor<64xf32>) {
   return
 }
 
+// CHECK-LABEL: func.func @deferred_norm
+func.func @deferred_norm(%x: tensor<8x64xf32>, %w: tensor<64xf32>, %y: tensor<8x32xf32>, %s: tensor<8xf32>) {
+  // CHECK: qlr.scale_columns %{{.*}}, %{{.*}} : tensor<8x64xf32>, tensor<64xf32>
+  %c = qlr.scale_columns %x, %w : tensor<8x64xf32>, tensor<64xf32>
+  // CHECK: qlr.scale_tokens %{{.*}}, %{{.*}} : tensor<8x32xf32>, tensor<8xf32>
+  %t = qlr.scale_tokens %y, %s : tensor<8x32xf32>, tensor<8xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @rotations
 func.func @rotations(%x: tensor<8x64xf32>, %signs: tensor<64xf32>) {
   // CHECK: qlr.rotate %{{.*}}, %{{.*}} : tensor<8x64xf32>, tensor<64xf32> -> !qlr.act<8x64, block = 128, sums = 128, rotation = 64>

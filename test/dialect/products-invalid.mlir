@@ -73,6 +73,22 @@ func.func @f(%x: tensor<8x64xf32>, %s: tensor<8xf32>) {
 }
 
 // -----
+// scale_columns C1
+func.func @f(%x: tensor<8x64xf32>, %s: tensor<8xf32>) {
+  // expected-error @+1 {{expects weight elements 64, got 8}}
+  %c = qlr.scale_columns %x, %s : tensor<8x64xf32>, tensor<8xf32>
+  return
+}
+
+// -----
+// scale_tokens C1
+func.func @f(%x: tensor<8x64xf32>, %w: tensor<64xf32>) {
+  // expected-error @+1 {{expects stat elements 8, got 64}}
+  %t = qlr.scale_tokens %x, %w : tensor<8x64xf32>, tensor<64xf32>
+  return
+}
+
+// -----
 // rotate C1
 func.func @f(%x: tensor<8x64xf32>) {
   // expected-error @+1 {{expects a result of 8x64, got 8x128}}

@@ -434,7 +434,9 @@ class BadInput(qlrtest.Case):
 
     def interrupted(self, command, out, number, delay):
         process = subprocess.Popen([str(qlrtest.BIN / "qlr"), *map(str, command)], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.PIPE, text=True, start_new_session=True)
+                                   stderr=subprocess.PIPE, text=True, start_new_session=True,
+                                   # A shell's background job ignores SIGINT, and so would all that it starts.
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         time.sleep(delay)
         if process.poll() is not None:
             process.communicate()

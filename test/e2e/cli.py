@@ -2,6 +2,7 @@
 """The command line: versions, help, one JSON object with --json, the keys it promises, and the same bytes twice."""
 import json
 import re
+import shutil
 
 import qlrtest
 
@@ -93,8 +94,44 @@ class Cli(qlrtest.Case):
         for name in (self.artifact, qlrtest.DEMO / "model.safetensors"):
             with self.subTest(file=name.name):
                 self.assertIn("bytes", qlrtest.run_json("qlr", "inspect", name))
+        # The artifact of an uncompressed model tells as much of its linears as the directory does.
+        linears = [m for m in got["modules"] if m["name"].startswith("model.layers.")]
+        artifact = qlrtest.run_json("qlr", "inspect", self.artifact)
+        self.assertEqual(sorted((m["name"], m["codec"], m["bytes"], m["bits"]) for m in artifact["modules"]),
+                         sorted((m["name"], m["codec"], m["bytes"], m["bits"]) for m in linears))
+        self.assertEqual(artifact["bits_per_weight"], got["bits_per_weight"])
         memory = qlrtest.run_json("qlr", "inspect", self.artifact, "--ctx-size", 512)["memory"]
         self.assertEqual(set(memory), {"weights", "cache", "workspace", "total"})
+
+    def test_cache_of_compiled_directories(self):
+        """A directory is compiled once; the artifacts used longest ago go when they exceed QLR_CACHE_GB."""
+        cache = self.tmp / "cache"
+        other = self.tmp / "other"
+        shutil.copytree(qlrtest.DEMO, other, copy_function=shutil.copyfile)
+        (other / "generation_config.json").write_text('{"temperature": 0.5}')
+
+        def run(model, limit):
+            done = qlrtest.run("qlr", "run", model, "--raw", "-p", "In", "-n", 1, check=False,
+                               env={"XDG_CACHE_HOME": str(cache), "QLR_CACHE_GB": limit})
+            return done, {path.name for path in (cache / "qlr").glob("*.qlr")}
+
+        done, first = run(qlrtest.DEMO, "1")
+        self.assertIn("compiling", done.stderr)
+        self.assertEqual(len(first), 1)
+        done, kept = run(qlrtest.DEMO, "0")
+        self.assertNotIn("compiling", done.stderr)
+        self.assertEqual(kept, first)
+        done, second = run(other, "0")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(second), 1, "the one just made stays, the other goes")
+        self.assertNotEqual(second, first)
+        done, both = run(qlrtest.DEMO, "1")
+        self.assertEqual(both, first | second)
+        (other / "generation_config.json").write_text('{"temperature": 0.6}')
+        done, after = run(other, "much")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("QLR_CACHE_GB=much", done.stderr)
+        self.assertEqual(after, both)
 
     def test_bench(self):
         for how in ("md", "json", "csv"):

@@ -18,7 +18,7 @@ COMPILER_ONLY = re.compile(r"(llvm|mlir|llvm-c|mlir-c|lld)/")
 TORCH_ONLY = re.compile(r"(torch|ATen|c10|caffe2)/")
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 SUFFIXES = {".h", ".hpp", ".cpp", ".cc", ".inc", ".td", ".def"}
-RUNTIME_PROGRAMS = ["qlr", "qlr-run", "qlr-eval", "qlr-bench", "qlr-inspect", "qlr-tokenize"]
+RUNTIME_PROGRAMS = ["qlr", "qlr-run", "qlr-eval", "qlr-bench", "qlr-inspect", "qlr-tokenize", "qlr-gpu-check"]
 
 
 def sources(folder):

@@ -2,7 +2,7 @@
 // RUN: qlr-opt %s --qlr-form-kernels | FileCheck %s
 // RUN: qlr-opt %s --qlr-form-kernels=form=unfused | FileCheck %s --check-prefix=UNFUSED
 // RUN: not qlr-opt %s --qlr-form-kernels=form=both 2>&1 | FileCheck %s --check-prefix=WRONG
-// WRONG: expects form fused or unfused, got both
+// WRONG: expects form fused, two-stage or unfused, got both
 
 !x = tensor<1x64xf32>
 !kv = tensor<1x32xf32>

@@ -115,7 +115,7 @@ TEST_F(RunProgram, mistakesAreOneClearError) {
            {model + " -p x -f y", "error: found more than one prompt"},
            {model + " --prompt-ids 1,x", "error: --prompt-ids: found 'x'"},
            {model + " --prompt-ids 1,5000", "error: " + model + ": token ids: found 5000, expected 0 to 2047"},
-           {model + " -p x --device cuda:7", "error: --device: found 'cuda:7'"},
+           {model + " -p x --device toaster", "error: --device: found 'toaster', expected host"},
            {model + " -p x --cpu-level sse", "error: --cpu-level: found 'sse'"},
            {model + " -p x --ctx-size 1000001", "error: " + model + ": --ctx-size: found 1000001"},
            {model + " --prompt-ids 1,2,3 --ctx-size 2", "expected at most the context's 2"},

@@ -25,6 +25,7 @@ Plan samplePlan() {
   plan.levels = {"avx2", "avx512"};
   plan.activations = "int8";
   plan.weightsBytes = 256;
+  plan.regions = {{PlanRegion::Kind::Embedding, 0, 64}, {PlanRegion::Kind::Head, 128, 256}};
   plan.cacheBytesPerPosition = 2 * 1 * 1 * 4 * 2;
   plan.kernels = {{"k0", {{"k0_s0", 3}, {"k0_s1", 1}}}};
   PlanStep step{0,
@@ -70,6 +71,12 @@ TEST(Plan, Refusals) {
   for (auto [i, value] : {std::pair(0, 256), {1, 192}, {2, 4096}, {3, 17}})
     expectContains(refusalOf([&, i = i, value = value](json &j) { j["plans"][0]["steps"][0]["args"][i][1] = value; }),
                    "plans[0].steps[0].args: found offset " + std::to_string(value));
+  for (json bad : {json{"tail", 0, 64}, json{"head", 0}, json{"head", -64, 64}, json(4)})
+    expectContains(refusalOf([&](json &j) { j["regions"][0] = bad; }), "plan.regions");
+  for (auto [begin, end] : {std::pair(0, 192), {64, 64}, {1, 64}, {0, 63}})
+    expectContains(refusalOf([&, b = begin, e = end](json &j) { j["regions"][0] = {"embedding", b, e}; }),
+                   "plan.regions: found ");
+  expectContains(refusalOf([](json &j) { j["regions"][1][2] = 320; }), "in an arena of 256");
   expectContains(refusalOf([](json &j) { j["plans"][0]["steps"][0]["args"][0][0] = "x"; }), "args");
   expectContains(refusalOf([](json &j) { j["plans"][0]["steps"][0]["args"][0] = 4; }), "args");
   expectContains(refusalOf([](json &j) { j["plans"][0]["steps"][0]["args"][0][1] = -4; }), "args");
@@ -115,6 +122,51 @@ TEST(Artifact, RoundTrip) {
   EXPECT_EQ(artifact.tokenizerFile("config.json"), "{}");
   EXPECT_EQ(artifact.tokenizerFile("tokenizer.json"), "");
   EXPECT_FALSE(artifact.tokenizerFile("other"));
+}
+
+void writeSeveralTargets(const std::string &path, const std::function<void(Plan &)> &editSecond = {}) {
+  ArtifactWriter writer(path);
+  Plan plan = samplePlan();
+  plan.target = "sm_86";
+  plan.weightsPresent = false;
+  writer.declareKernels("sm_86", 3);
+  writer.declareKernels("emulator:sm_86", 2);
+  writer.declareKernels("host", 1);
+  writer.setPlan(plan);
+  for (const char *target : {"host", "emulator:sm_86"}) {
+    plan.target = target;
+    plan.form = target;
+    if (editSecond)
+      editSecond(plan);
+    writer.setPlan(plan);
+  }
+  writer.setProvenance({{"tool", "test"}});
+  writer.begin();
+  writer.write(asBytes("PTXeeh"));
+  writer.finish();
+}
+
+TEST(Artifact, SeveralTargets) {
+  TempDir dir;
+  writeSeveralTargets(dir / "m.qlr");
+  Artifact artifact = Artifact::open(dir / "m.qlr");
+  EXPECT_EQ(artifact.targets(), (std::vector<std::string>{"sm_86", "emulator:sm_86", "host"}));
+  EXPECT_EQ(artifact.plan().target, "sm_86");
+  EXPECT_EQ(artifact.plan("host").form, "host");
+  EXPECT_EQ(&artifact.plan("sm_86"), &artifact.plan());
+  EXPECT_EQ(artifact.kernels("emulator:sm_86").size(), 2u);
+  expectContains(errorOf([&] { artifact.plan("sm_90"); }),
+                 "found an artifact for sm_86, emulator:sm_86, host, expected one for sm_90");
+}
+
+TEST(Artifact, TargetsShareModelAndWeights) {
+  TempDir dir;
+  auto refusalOf = [&](const std::function<void(Plan &)> &edit) {
+    writeSeveralTargets(dir / "m.qlr", edit);
+    return errorOf([&] { Artifact::open(dir / "m.qlr"); });
+  };
+  expectContains(refusalOf([](Plan &plan) { plan.weightsBytes = 512; }), "weights_bytes: found 512, expected 256");
+  expectContains(refusalOf([](Plan &plan) { plan.model.vocab = 11; }), "found another model, expected that of sm_86");
 }
 
 TEST(Artifact, WithoutWeights) {

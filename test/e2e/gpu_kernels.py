@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""GPU kernels on the emulator against fp64: every codec, way to multiply and to decode, form, rank and number of tokens.
+
+The probe and the second definition of the formats are those of kernels.py. By default a set of combinations in which every
+pair of choices occurs (deterministic, greedy); QLR_FULL=1 runs the full product (hours) and prints a table.
+Each combination also runs in another order of blocks and threads, which must give the same bits.
+"""
+import concurrent.futures
+import itertools
+import os
+import random
+
+import numpy as np
+
+import kernels
+import qlrformat
+import qlrtest
+
+CHOICES = {
+    "codec": kernels.CODECS,
+    "rank": (0, 8, 32),
+    "multiply": ("imma", "dp4a", "hmma"),
+    "decode": ("", "lut4", "lut2", "lut2x32"),
+    "form": ("fused", "two-stage", "unfused"),
+    "splits": (0, 2),
+    "chip": ("sm_80", "sm_86", "sm_90"),
+}
+CHUNKS = ((128, 130), (8, 9), (2, 3), (1, 2))  # tokens at a time, tokens of the prompt: whole chunks and a rest
+
+
+def is_valid(c):
+    """Combinations that mean something: what a codec does not have would be replaced by its own choice."""
+    codec = qlrformat.Codec(c["codec"])
+    if codec.is_float:
+        return c["rank"] == 0 and (c["multiply"], c["decode"], c["splits"]) == ("imma", "", 0)
+    trellis, bits = codec.is_trellis, codec.bits
+    has = {"": True, "lut4": bits == 2 or (bits == 3 and not trellis), "lut2": bits <= 3 or trellis,
+           "lut2x32": trellis and bits == 2 and not c["codec"].endswith("w8")}
+    return has[c["decode"]]
+
+
+def all_combinations():
+    for values in itertools.product(*CHOICES.values()):
+        c = dict(zip(CHOICES, values))
+        if is_valid(c):
+            yield c
+
+
+def bound(c):
+    """HMMA takes 16-bit activations whatever the codec; the others those of the codec."""
+    codec = qlrformat.Codec(c["codec"])
+    return kernels.BOUND[16 if c["multiply"] == "hmma" and not codec.is_float else codec.activation_bits]
+
+
+def pairs(c):
+    return set(itertools.combinations(sorted(c.items()), 2))
+
+
+def covering():
+    """Combinations in which every pair of choices that can occur together does."""
+    everything = list(all_combinations())
+    random.Random(1).shuffle(everything)
+    left = set().union(*(pairs(c) for c in everything))
+    chosen = []
+    while left:
+        best = max(random.Random(len(chosen)).sample(everything, 400), key=lambda c: len(pairs(c) & left))
+        if not pairs(best) & left:
+            best = next(c for c in everything if pairs(c) & left)
+        chosen.append(best)
+        left -= pairs(best)
+    return chosen
+
+
+class GpuKernels(qlrtest.Case):
+    def logits(self, artifact, ids, chunk, *options):
+        dump = artifact.with_suffix(f".{chunk}.f32")
+        qlrtest.run("qlr", "run", artifact, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 1, "--json",
+                    "--ctx-size", 256, "--threads", 1, "--prefill-chunk", chunk, "--dump-logits", dump, *options)
+        return np.fromfile(dump, np.float32)
+
+    def measure(self, c):
+        seed = 1 + c["rank"] + sum(map(ord, c["codec"]))
+        name = "-".join(str(v) for v in c.values())
+        directory = self.tmp / name
+        kernels.probe(directory, c["codec"], seed, (c["rank"],) * 3)
+        artifact = directory / "m.qlr"
+        qlrtest.run("qlr", "compile", directory, "--target", f"emulator:{c['chip']}", "--cache", "f32", "--chunks", "1,2,8,128",
+                    "--form", c["form"], "--multiply", c["multiply"], *(["--decode", c["decode"]] if c["decode"] else []),
+                    "--splits", c["splits"], "-o", artifact)
+        model = qlrformat.Model(directory)
+        ids = np.random.default_rng(seed).integers(0, kernels.WIDTH, CHUNKS[0][1])
+        want = model.logits(ids, exact=True)
+        errors, repeated = {}, True
+        for chunk, tokens in CHUNKS:
+            got = self.logits(artifact, ids[:tokens], chunk)[:tokens * want.shape[1]]
+            errors[chunk] = kernels.relative(got.reshape(tokens, -1), want[:tokens])
+            if chunk != 128 or os.environ.get("QLR_FULL"):
+                again = self.logits(artifact, ids[:tokens], chunk, "--device", "emulator:blocks=7,seed=5")[:tokens * want.shape[1]]
+                repeated &= bool(np.array_equal(got, again))
+        return errors, repeated
+
+    def test_against_fp64(self):
+        combinations = list(all_combinations()) if os.environ.get("QLR_FULL") else covering()
+        print(len(combinations), "combinations", flush=True)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            jobs = [(c, pool.submit(self.measure, c)) for c in combinations]
+            for c, job in jobs:
+                with self.subTest(**c):
+                    errors, repeated = job.result()
+                    print(" ".join(str(v) or "-" for v in c.values()),
+                          " ".join(f"{chunk}:{e:.1e}" for chunk, e in errors.items()), flush=True)
+                    allowed = bound(c)
+                    self.assertEqual({k: f"{e:.2e}" for k, e in errors.items() if not e <= allowed}, {}, f"allowed {allowed}")
+                    self.assertTrue(repeated, "another order of blocks gives other bits")
+
+
+if __name__ == "__main__":
+    qlrtest.main()
