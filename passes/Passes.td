@@ -102,7 +102,8 @@ def SelectVariantsPass : Pass<"qlr-select-variants", "::mlir::ModuleOp"> {
 
     With `machine=gpu` a variant is: `multiply` (dp4a, imma or hmma; products with plain
     rows have none), strips of an item, and `splits`, items that share a result, over
-    columns in a product, over positions in attention.
+    columns in a product, over positions in attention. What the options ask for comes before
+    the database's entry.
 
     (* example filepath=test/passes/select-variants.mlir *)
   }];

@@ -2,11 +2,10 @@
 #include "passes/CostModel.h"
 #include "passes/Passes.h"
 #include "passes/SplitPlan.h"
+#include "passes/TuningDatabase.h"
 
 #include "mlir/IR/Builders.h"
 #include "llvm/Support/DebugLog.h"
-#include "llvm/Support/JSON.h"
-#include "llvm/Support/MemoryBuffer.h"
 
 #define DEBUG_TYPE "qlr-select-variants"
 
@@ -17,52 +16,6 @@ namespace qlr {
 #include "passes/Passes.h.inc"
 
 namespace {
-
-/// Measured variants: {"variants": [{"codec", "strips_total", "columns", "tokens_total", "strips", "accumulators",
-/// "tokens"}, ...]}; a later entry for the same product wins.
-class TuningDatabase {
-public:
-  LogicalResult load(StringRef path, llvm::function_ref<InFlightDiagnostic()> emitError) {
-    auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
-    if (!buffer)
-      return emitError() << path << ": " << buffer.getError().message();
-    llvm::Expected<llvm::json::Value> value = llvm::json::parse((*buffer)->getBuffer());
-    if (!value)
-      return emitError() << path << ": " << llvm::toString(value.takeError());
-    const llvm::json::Object *object = value->getAsObject();
-    const llvm::json::Array *list = object ? object->getArray("variants") : nullptr;
-    if (!list)
-      return emitError() << path << ": expects an object with a list of variants";
-    for (const llvm::json::Value &entry : *list)
-      if (failed(add(entry.getAsObject())))
-        return emitError() << path << ": expects codec, strips_total, columns, tokens_total, strips, accumulators and "
-                           << "tokens in every variant, numbers positive";
-    return success();
-  }
-
-  std::optional<Variant> find(const Product &product) const {
-    auto found = variants.find({product.codec.getCodecName(), product.strips, product.columns, product.tokens});
-    return found == variants.end() ? std::nullopt : std::optional(found->second);
-  }
-
-private:
-  LogicalResult add(const llvm::json::Object *entry) {
-    std::optional<StringRef> codec = entry ? entry->getString("codec") : std::nullopt;
-    if (!codec)
-      return failure();
-    int64_t numbers[6];
-    const char *names[] = {"strips_total", "columns", "tokens_total", "strips", "accumulators", "tokens"};
-    for (auto [name, number] : llvm::zip(names, numbers)) {
-      number = entry->getInteger(name).value_or(0);
-      if (number <= 0)
-        return failure();
-    }
-    variants[{codec->str(), numbers[0], numbers[1], numbers[2]}] = {numbers[3], numbers[4], numbers[5]};
-    return success();
-  }
-
-  std::map<std::tuple<std::string, int64_t, int64_t, int64_t>, Variant> variants;
-};
 
 /// The product a stage is built around. A stage that only expands multiplies by the left factors.
 std::optional<Product> productOf(StageOp stage) {
@@ -96,11 +49,11 @@ struct SelectVariantsPass : impl::SelectVariantsPassBase<SelectVariantsPass> {
       getOperation().emitError() << "expects machine host or gpu, got " << machine;
       return signalPassFailure();
     }
-    if (machine == "gpu")
-      return (void)getOperation().walk([&](StageOp stage) { selectForGpu(stage); });
     TuningDatabase database;
     if (!tuneDb.empty() && failed(database.load(tuneDb, [&] { return getOperation().emitError(); })))
       return signalPassFailure();
+    if (machine == "gpu")
+      return (void)getOperation().walk([&](StageOp stage) { selectForGpu(stage, database); });
     Builder builder(&getContext());
     getOperation().walk([&](StageOp stage) {
       if (stage.getDomain() != Domain::strips || stage.getVariant())
@@ -125,7 +78,7 @@ struct SelectVariantsPass : impl::SelectVariantsPassBase<SelectVariantsPass> {
   }
 
 private:
-  void selectForGpu(StageOp stage) {
+  void selectForGpu(StageOp stage, const TuningDatabase &database) {
     if (stage.getVariant())
       return;
     Builder builder(&getContext());
@@ -143,6 +96,12 @@ private:
       number("splits", chooseAttentionSplits(tokens, attention.getCache().getType().getKvHeads(), wishes));
     } else if (std::optional<Product> product =
                    stage.getDomain() == Domain::strips ? productOf(stage) : std::nullopt) {
+      // What was asked for comes first, then what was measured, then the model.
+      if (std::optional<GpuWishes> measured = database.findForGpu(*product)) {
+        wishes.multiply = multiply.empty() ? measured->multiply : multiply;
+        wishes.decode = decode.empty() ? measured->decode : decode;
+        wishes.splits = splits ? splits : measured->splits;
+      }
       GpuVariant variant = chooseGpuVariant(*product, wishes);
       // A stage that only expands has no columns of its own to split.
       if (llvm::none_of(stage.getBody().front(), [](Operation &op) { return isa<MatmulOp, ProjectOp>(op); }))

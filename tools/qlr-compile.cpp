@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
   cl::list<int64_t> chunks("chunks", cl::desc("tokens that are taken through the model at a time (default 1,8,128)"),
                            cl::CommaSeparated, cl::cat(category));
   cl::opt<bool> noWeights("no-weights", cl::desc("plan and kernels only"), cl::cat(category));
-  cl::opt<std::string, true> tuneDb("tune-db", cl::desc("tuning database of qlr tune"), cl::value_desc("FILE"),
+  cl::opt<std::string, true> tuneDb("tune-db", cl::desc("measured variants (passes/TuningDatabase.h)"), cl::value_desc("FILE"),
                                     cl::location(options.tuneDb), cl::cat(category));
   cl::opt<std::string, true> multiply("multiply", cl::desc("GPU targets: dp4a, imma or hmma wherever it fits"),
                                       cl::location(options.multiply), cl::cat(category));

@@ -9,10 +9,8 @@
 #ifndef QLR_CODEGEN_EMULATOR_EMULATOROBJECT_H
 #define QLR_CODEGEN_EMULATOR_EMULATOROBJECT_H
 
-#include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/SmallVector.h"
 
-#include <memory>
 #include <string>
 
 namespace llvm {
@@ -32,12 +30,6 @@ struct EmulatorOptions {
 /// On failure returns false and sets `error`, which names the kernel and everything in it that has no host model.
 bool emitEmulatorObject(llvm::Module &module, const EmulatorOptions &options, llvm::SmallVectorImpl<char> &object,
                         std::string &error);
-
-/// The shared object of all kernels, ready for the artifact's tensor kernels/emulator:sm_NN. Modules of different
-/// contexts are compiled at the same time; a module is freed when it is compiled. Kernels' names must differ.
-/// On failure returns false and sets `error`.
-bool emulateModules(llvm::MutableArrayRef<std::unique_ptr<llvm::Module>> modules, const EmulatorOptions &options,
-                    llvm::SmallVectorImpl<char> &sharedObject, std::string &error);
 
 /// Only the first half, for people and tests: `module` becomes the host IR that code is generated from.
 bool lowerToEmulator(llvm::Module &module, const EmulatorOptions &options, std::string &error);

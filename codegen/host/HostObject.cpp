@@ -22,7 +22,7 @@ namespace {
 
 constexpr const char *kTriple = "x86_64-unknown-linux-gnu";
 
-std::unique_ptr<llvm::TargetMachine> targetMachine(std::string &error) {
+std::unique_ptr<llvm::TargetMachine> targetMachine(llvm::CodeGenOptLevel level, std::string &error) {
   static const bool initialized = [] {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
@@ -38,7 +38,7 @@ std::unique_ptr<llvm::TargetMachine> targetMachine(std::string &error) {
   // The CPU is an attribute of every function; the machine's own is the baseline.
   return std::unique_ptr<llvm::TargetMachine>(
       target->createTargetMachine(triple, "x86-64-v3", "", llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt,
-                                  llvm::CodeGenOptLevel::Aggressive));
+                                  level));
 }
 
 void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
@@ -67,7 +67,7 @@ std::unique_ptr<llvm::Module> translateToHostIr(mlir::ModuleOp module, llvm::LLV
   mlir::registerLLVMDialectTranslation(*module.getContext());
   std::unique_ptr<llvm::Module> ir = mlir::translateModuleToLLVMIR(module, context);
   std::string error;
-  std::unique_ptr<llvm::TargetMachine> machine = ir ? targetMachine(error) : nullptr;
+  std::unique_ptr<llvm::TargetMachine> machine = ir ? targetMachine(llvm::CodeGenOptLevel::Aggressive, error) : nullptr;
   if (!machine) {
     if (!error.empty())
       module.emitError() << error;
@@ -79,8 +79,9 @@ std::unique_ptr<llvm::Module> translateToHostIr(mlir::ModuleOp module, llvm::LLV
   return ir;
 }
 
-bool emitHostCode(llvm::Module &module, HostOutput output, llvm::SmallVectorImpl<char> &code, std::string &error) {
-  std::unique_ptr<llvm::TargetMachine> machine = targetMachine(error);
+bool emitHostCode(llvm::Module &module, HostOutput output, llvm::SmallVectorImpl<char> &code, std::string &error,
+                  llvm::CodeGenOptLevel level) {
+  std::unique_ptr<llvm::TargetMachine> machine = targetMachine(level, error);
   if (!machine)
     return false;
   llvm::raw_svector_ostream stream(code);

@@ -5,6 +5,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/StringRef.h"
+#include "llvm/Support/CodeGen.h"
 
 #include <memory>
 #include <string>
@@ -21,8 +22,9 @@ std::unique_ptr<llvm::Module> translateToHostIr(mlir::ModuleOp module, llvm::LLV
 
 enum class HostOutput { Assembly, Object };
 /// Machine code for `module`: assembly text or a relocatable, position-independent object.
-/// On failure returns false and sets `error`.
-bool emitHostCode(llvm::Module &module, HostOutput output, llvm::SmallVectorImpl<char> &code, std::string &error);
+/// `level` trades the backend's time for the code's. On failure returns false and sets `error`.
+bool emitHostCode(llvm::Module &module, HostOutput output, llvm::SmallVectorImpl<char> &code, std::string &error,
+                  llvm::CodeGenOptLevel level = llvm::CodeGenOptLevel::Aggressive);
 
 /// Links objects into a shared object without undefined symbols, with lld. On failure returns false and sets `error`.
 bool linkHostLibrary(llvm::ArrayRef<llvm::SmallVector<char, 0>> objects, llvm::SmallVectorImpl<char> &library,

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""GPU kernels on the emulator against fp64: every codec, way to multiply and to decode, form, rank and number of tokens.
+"""GPU kernels on the emulator against fp64: every codec, way to multiply and to decode, form, number of splits, width, chip;
+each with ranks 0, 8 and 32 and with 128, 8, 2 and 1 tokens.
 
 The probe and the second definition of the formats are those of kernels.py. By default a set of combinations in which every
-pair of choices occurs (deterministic, greedy); QLR_FULL=1 runs the full product (hours) and prints a table.
+pair of choices occurs (deterministic, greedy); QLR_FULL=1 runs the full product and prints a table; QLR_CODECS as there.
 Each combination also runs in another order of blocks and threads, which must give the same bits.
 """
 import concurrent.futures
@@ -18,13 +19,14 @@ import qlrtest
 
 CHOICES = {
     "codec": kernels.CODECS,
-    "rank": (0, 8, 32),
     "multiply": ("imma", "dp4a", "hmma"),
-    "decode": ("", "lut4", "lut2", "lut2x32"),
+    "decode": ("lut4", "lut2", "lut2x32", ""),  # tables of four weights, of two, of two with a copy a bank; none
     "form": ("fused", "two-stage", "unfused"),
     "splits": (0, 2),
+    "width": (200, 136, 256),  # tails in every dimension; rotated in blocks of 8, 8 and 128
     "chip": ("sm_80", "sm_86", "sm_90"),
 }
+HEADS = {200: 5, 136: 4, 256: 4}
 CHUNKS = ((128, 130), (8, 9), (2, 3), (1, 2))  # tokens at a time, tokens of the prompt: whole chunks and a rest
 
 
@@ -32,10 +34,10 @@ def is_valid(c):
     """Combinations that mean something: what a codec does not have would be replaced by its own choice."""
     codec = qlrformat.Codec(c["codec"])
     if codec.is_float:
-        return c["rank"] == 0 and (c["multiply"], c["decode"], c["splits"]) == ("imma", "", 0)
+        return (c["multiply"], c["decode"], c["splits"], c["form"]) == ("imma", "", 0, "fused")
     trellis, bits = codec.is_trellis, codec.bits
-    has = {"": True, "lut4": bits == 2 or (bits == 3 and not trellis), "lut2": bits <= 3 or trellis,
-           "lut2x32": trellis and bits == 2 and not c["codec"].endswith("w8")}
+    has = {"lut4": bits == 2 or (bits == 3 and not trellis), "lut2": bits <= 3 or trellis,
+           "lut2x32": trellis and bits == 2 and not c["codec"].endswith("w8"), "": bits >= 4 and not trellis}
     return has[c["decode"]]
 
 
@@ -79,16 +81,16 @@ class GpuKernels(qlrtest.Case):
         return np.fromfile(dump, np.float32)
 
     def measure(self, c):
-        seed = 1 + c["rank"] + sum(map(ord, c["codec"]))
+        seed, width = 1 + sum(map(ord, c["codec"])), c["width"]
         name = "-".join(str(v) for v in c.values())
         directory = self.tmp / name
-        kernels.probe(directory, c["codec"], seed, (c["rank"],) * 3)
+        kernels.probe(directory, c["codec"], seed, width, HEADS[width])
         artifact = directory / "m.qlr"
         qlrtest.run("qlr", "compile", directory, "--target", f"emulator:{c['chip']}", "--cache", "f32", "--chunks", "1,2,8,128",
                     "--form", c["form"], "--multiply", c["multiply"], *(["--decode", c["decode"]] if c["decode"] else []),
-                    "--splits", c["splits"], "-o", artifact)
+                    "--splits", c["splits"], "--emulator-objects", self.objects, "-o", artifact)
         model = qlrformat.Model(directory)
-        ids = np.random.default_rng(seed).integers(0, kernels.WIDTH, CHUNKS[0][1])
+        ids = np.random.default_rng(seed).integers(0, width, CHUNKS[0][1])
         want = model.logits(ids, exact=True)
         errors, repeated = {}, True
         for chunk, tokens in CHUNKS:
@@ -102,6 +104,8 @@ class GpuKernels(qlrtest.Case):
     def test_against_fp64(self):
         combinations = list(all_combinations()) if os.environ.get("QLR_FULL") else covering()
         print(len(combinations), "combinations", flush=True)
+        self.objects = self.tmp / "objects"  # many combinations have kernels in common
+        self.objects.mkdir()
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             jobs = [(c, pool.submit(self.measure, c)) for c in combinations]
             for c, job in jobs:

@@ -32,7 +32,8 @@ class GpuMutations(qlrtest.Case):
         chunks = ",".join(map(str, sorted({1, tokens})))
         return qlrtest.run("qlr", "compile", directory, "--target", "emulator:sm_86", "--chunks", chunks, "--splits", 2,
                            "--multiply", multiply, *(["--decode", decode] if decode else []),
-                           *(["--emulator-mutation", mutation] if mutation else []), "-o", output).stderr
+                           "--emulator-objects", directory, *(["--emulator-mutation", mutation] if mutation else []),
+                           "-o", output).stderr
 
     def logits(self, artifact, tokens):
         """Logits of a prompt of `tokens`, or the checker's report."""

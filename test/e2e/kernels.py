@@ -30,19 +30,19 @@ TOKENS = 137  # one chunk of 128, of 8 and of 1
 BYTES = ["--target", "host", "--cache", "f32"]
 
 
-def probe(directory, codec, seed, ranks=RANKS):
-    config = qlrformat.base_config(WIDTH, WIDTH, 1, HEADS, HEADS, WIDTH)
+def probe(directory, codec, seed, width=WIDTH, heads=HEADS):
+    config = qlrformat.base_config(width, width, 1, heads, heads, width)
     layer = "model.layers.0."
-    ranks = (0, 0, 0) if qlrformat.Codec(codec).is_float else ranks
+    ranks = (0, 0, 0) if qlrformat.Codec(codec).is_float else RANKS
     chain = (layer + "self_attn.v_proj", layer + "self_attn.o_proj", "lm_head")
     compressed = {name: qlrformat.Module(codec, rank) for name, rank in zip(chain, ranks)}
-    zero = np.zeros((WIDTH, WIDTH))
+    zero = np.zeros((width, width))
     overrides = {layer + f"mlp.{p}_proj": zero for p in ("gate", "up", "down")}
-    overrides["model.embed_tokens"] = np.random.default_rng(seed).standard_normal((WIDTH, WIDTH)) * 2.0**-10
+    overrides["model.embed_tokens"] = np.random.default_rng(seed).standard_normal((width, width)) * 2.0**-10
     for p in "qk":
         name = f"{layer}self_attn.{p}_proj"
         overrides[name] = zero
-        overrides[name + ".bias"] = np.zeros(WIDTH)
+        overrides[name + ".bias"] = np.zeros(width)
     return qlrformat.RandomCheckpoint(config, compressed, seed=seed, overrides=overrides).write(directory)
 
 

@@ -4,7 +4,7 @@
 // RUN: not qlr-opt %s --qlr-select-variants=tune-db=%S/Inputs/missing.json 2>&1 | FileCheck %s --check-prefix=MISSING
 // RUN: not qlr-opt %s --qlr-select-variants=tune-db=%S/Inputs/tuning-broken.json 2>&1 | FileCheck %s --check-prefix=BROKEN
 // MISSING: missing.json: No such file or directory
-// BROKEN: tuning-broken.json: expects codec, strips_total
+// BROKEN: tuning-broken.json: variant 0: expects codec, strips_total, columns and tokens_total, numbers positive
 
 !a = !qlr.act<1x64, block = 128, sums = 128, rotation = 0>
 !w = !qlr.weight<64x64, q = #qlr.int<bits = 2>>

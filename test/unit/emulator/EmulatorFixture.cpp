@@ -1,6 +1,7 @@
 #include "test/unit/emulator/EmulatorFixture.h"
 
 #include "codegen/emulator/EmulatorObject.h"
+#include "codegen/host/HostObject.h"
 
 #include "llvm/AsmParser/Parser.h"
 #include "llvm/IR/Intrinsics.h"
@@ -35,23 +36,24 @@ std::string declarations(const std::string &body) {
   return result;
 }
 
-bool compile(const std::vector<std::string> &texts, bool instrument, llvm::SmallVectorImpl<char> &object,
+bool compile(const std::vector<std::string> &texts, bool instrument, llvm::SmallVectorImpl<char> &library,
              std::string &error) {
-  std::vector<std::unique_ptr<llvm::LLVMContext>> contexts;
-  std::vector<std::unique_ptr<llvm::Module>> modules;
-  for (const std::string &text : texts) {
+  EmulatorOptions options;
+  options.instrument = instrument;
+  std::vector<llvm::SmallVector<char, 0>> objects(texts.size());
+  for (auto [text, object] : llvm::zip(texts, objects)) {
     llvm::SMDiagnostic diagnostic;
-    contexts.push_back(std::make_unique<llvm::LLVMContext>());
-    modules.push_back(llvm::parseAssemblyString(text, diagnostic, *contexts.back()));
-    if (!modules.back()) {
+    llvm::LLVMContext context;
+    std::unique_ptr<llvm::Module> module = llvm::parseAssemblyString(text, diagnostic, context);
+    if (!module) {
       llvm::raw_string_ostream stream(error);
       diagnostic.print("kernel", stream, false);
       return false;
     }
+    if (!emitEmulatorObject(*module, options, object, error))
+      return false;
   }
-  EmulatorOptions options;
-  options.instrument = instrument;
-  return emulateModules(modules, options, object, error);
+  return linkHostLibrary(objects, library, error);
 }
 
 } // namespace
