@@ -48,12 +48,6 @@ def all_combinations():
             yield c
 
 
-def bound(c):
-    """HMMA takes 16-bit activations whatever the codec; the others those of the codec."""
-    codec = qlrformat.Codec(c["codec"])
-    return kernels.BOUND[16 if c["multiply"] == "hmma" and not codec.is_float else codec.activation_bits]
-
-
 def pairs(c):
     return set(itertools.combinations(sorted(c.items()), 2))
 
@@ -113,7 +107,7 @@ class GpuKernels(qlrtest.Case):
                     errors, repeated = job.result()
                     print(" ".join(str(v) or "-" for v in c.values()),
                           " ".join(f"{chunk}:{e:.1e}" for chunk, e in errors.items()), flush=True)
-                    allowed = bound(c)
+                    allowed = kernels.BOUND[qlrformat.Codec(c["codec"]).activation_bits]
                     self.assertEqual({k: f"{e:.2e}" for k, e in errors.items() if not e <= allowed}, {}, f"allowed {allowed}")
                     self.assertTrue(repeated, "another order of blocks gives other bits")
 
