@@ -14,7 +14,8 @@ void KernelSync::forItems(int64_t total, llvm::function_ref<void(Value)> body) {
   if (!area) {
     e.loop(e.block(), e.c32(total), e.blocks(), [&](Value item) {
       body(item);
-      e.barrier(); // the next item uses the same shared memory
+      if (e.sharedBytes())
+        e.barrier(); // the next item uses the same shared memory
     });
     return;
   }

@@ -54,6 +54,15 @@ SmallVector<StageSlot> slotsOf(KernelDefOp kernel) {
   return slots;
 }
 
+/// Whether a stage multiplies more than 8 tokens, in blocks of them (GpuBlockMma.cpp).
+bool hasManyTokens(KernelDefOp kernel) {
+  bool found = false;
+  kernel.walk([&](Operation *op) {
+    found |= isa<MatmulOp, ProjectOp>(op) && cast<RankedTensorType>(op->getResult(0).getType()).getDimSize(0) > 8;
+  });
+  return found;
+}
+
 LLVM::LLVMFuncOp makeFunction(OpBuilder &builder, KernelDefOp kernel, int64_t arguments) {
   Location loc = kernel.getLoc();
   MLIRContext *context = kernel.getContext();
@@ -67,9 +76,9 @@ LLVM::LLVMFuncOp makeFunction(OpBuilder &builder, KernelDefOp kernel, int64_t ar
   auto function = LLVM::LLVMFuncOp::create(inside, loc, kernel.getSymName(), type);
   function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), inside.getUnitAttr());
   function->setAttr(NVVM::NVVMDialect::getReqntidAttrName(), inside.getDenseI32ArrayAttr({int32_t(kBlockThreads)}));
-  // By itself ptxas aims at two resident blocks of 128 registers a thread; sums of attention with wide heads would spill.
-  auto hasAttention = [](StageOp stage) { return static_cast<bool>(attentionOf(stage)); };
-  if (llvm::any_of(kernel.getBody().front().getOps<StageOp>(), hasAttention))
+  // By itself ptxas aims at two resident blocks of 128 registers a thread and spills some sums to get there. Told that one
+  // block is enough it holds all of them; but not in products of many tokens, where it then hoists more than it can hold.
+  if (!hasManyTokens(kernel))
     function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), inside.getI32IntegerAttr(1));
   return function;
 }

@@ -88,13 +88,13 @@ std::string perThread(unsigned inputs, const std::string &code, unsigned outputs
             ", i32 %" + name + "j\n";
   };
   for (unsigned i = 0; i < inputs; ++i) {
-    std::string name = "x" + std::to_string(i);
+    const std::string name = std::string(1, 'x').append(std::to_string(i));
     address(name, "in", inputs, i);
     text += "  %" + name + " = load i32, ptr addrspace(1) %" + name + "p\n";
   }
   text += code + "\n";
   for (unsigned i = 0; i < outputs; ++i) {
-    std::string name = "y" + std::to_string(i);
+    const std::string name = std::string(1, 'y').append(std::to_string(i));
     address(name, "out", outputs, i);
     text += "  store i32 %" + name + ", ptr addrspace(1) %" + name + "p\n";
   }
