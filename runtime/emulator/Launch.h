@@ -105,6 +105,7 @@ public:
 
   Launch &launch;
   LaunchCounts counts;
+  uint64_t accessesBefore = 0; ///< counts.accesses when a thread last gave way for having made many
   EmulatorMemory::Registry::Buffer *lastBuffer = nullptr;
 
 private:

@@ -14,7 +14,20 @@ namespace {
 GpuThread &of(EmulatorThread *thread) { return *static_cast<GpuThread *>(thread); }
 Worker &workerOf(GpuThread &thread) { return *thread.owner->owner->worker; }
 
+/// A loop of plain loads that waits for another thread would never end: the race is found when that one runs. (Only the
+/// thread that runs can give way, so this is no part of checkAccess, which the last lane of an ldmatrix calls for all.)
+void giveWayNowAndThen(GpuThread &thread) {
+  constexpr uint64_t accessesInARow = 1u << 20;
+  Worker &worker = workerOf(thread);
+  if (worker.counts.accesses - worker.accessesBefore < accessesInARow)
+    return;
+  worker.accessesBefore = worker.counts.accesses;
+  thread.owner->owner->mayWait = true;
+  worker.giveWay(thread);
+}
+
 template <Access access> void announce(EmulatorThread *thread, const void *address, uint32_t what, uint32_t site) {
+  giveWayNowAndThen(of(thread));
   checkAccess(of(thread), address, what & 0xffff, 1u << (what >> 16 & 0xff), static_cast<EmulatorSpace>(what >> 24 & 3),
               access, site, what >> 26);
 }

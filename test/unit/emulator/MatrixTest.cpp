@@ -195,4 +195,30 @@ TEST(Matrix, LoadMatrix) {
     }
 }
 
+// The checker makes room for other blocks now and then; the lane that computes an ldmatrix for all must not do it for
+// another one.
+TEST(Matrix, LoadMatrixManyTimes) {
+  const uint32_t rounds = 150000; // of 8 accesses: more than 2^20
+  std::string code = "  br label %before\nbefore:\n"
+                     "  %row = getelementptr [4 x i32], ptr addrspace(3) @qlr_shared, i32 %tid\n";
+  for (int i = 0; i < 4; ++i)
+    code += "  %s" + std::to_string(i) + " = getelementptr i32, ptr addrspace(3) %row, i32 " + std::to_string(i) +
+            "\n  store i32 %x" + std::to_string(i) + ", ptr addrspace(3) %s" + std::to_string(i) + "\n";
+  code += "  call void @llvm.nvvm.barrier.cta.sync.aligned.all(i32 0)\n  br label %loop\nloop:\n"
+          "  %n = phi i32 [ 0, %before ], [ %m, %loop ]\n  %sum = phi i32 [ 0, %before ], [ %next, %loop ]\n"
+          "  %r = call i32 @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x1.b16.p3(ptr addrspace(3) %row)\n"
+          "  %next = add i32 %sum, %r\n  %m = add i32 %n, 1\n  %c = icmp ult i32 %m, " +
+          std::to_string(rounds) + "\n  br i1 %c, label %loop, label %done\ndone:\n  %y0 = add i32 %next, 0\n";
+  std::vector<uint32_t> in = randomWords(128, 13), out(32);
+  Device device(perThread(4, code, 1) +
+                "declare i32 @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x1.b16.p3(ptr addrspace(3))\n"
+                "declare i32 @llvm.nvvm.read.ptx.sreg.tid.x()\n"
+                "declare void @llvm.nvvm.barrier.cta.sync.aligned.all(i32)\n");
+  device.buffer(in, "in", true);
+  device.buffer(out, "out");
+  ASSERT_EQ(device.run(1, 32, 512), "");
+  for (int lane = 0; lane < 32; ++lane)
+    EXPECT_EQ(out[lane], rounds * in[lane / 4 * 4 + lane % 4]);
+}
+
 } // namespace
