@@ -1,5 +1,5 @@
-// The cost model of GPU variants. It knows no card: it asks for enough items to fill the largest of today's several times
-// over, as long as an item stays worth its prologue.
+// The cost model of GPU variants. It knows no card: it asks for enough items to fill the largest of today's several
+// times over, as long as an item stays worth its prologue.
 #include "passes/CostModel.h"
 
 #include "llvm/Support/MathExtras.h"
@@ -8,8 +8,8 @@ namespace qlr {
 
 namespace {
 
-constexpr int64_t kItemsWanted = 264;  ///< two for each of 132 multiprocessors
-constexpr int64_t kBlocksPerItem = 8;  ///< a block of 128 columns for each of its 8 warps
+constexpr int64_t kItemsWanted = 264; ///< two for each of 132 multiprocessors
+constexpr int64_t kBlocksPerItem = 8; ///< a block of 128 columns for each of its 8 warps
 constexpr int64_t kMaxSplits = 16;
 
 int64_t splitsFor(int64_t groups, int64_t most) {
@@ -29,13 +29,15 @@ GpuVariant chooseGpuVariant(const Product &product, const GpuWishes &wishes) {
     variant.multiply = wishes.multiply;
   if (variant.multiply == "dp4a")
     variant.strips = 4;
-  // A table of four weights is there for 2 bits (and 3 bits of plain integers); copies in every bank need a short index.
+  // A table of four weights is there for 2 bits (and 3 bits of plain integers); copies in every bank need a short
+  // index.
   const unsigned bits = product.codec.getBits();
   const bool isTrellis = product.codec.getLevelCount() > 0;
-  const bool fits = !manyTokens && (wishes.decode == "lut4" ? bits == 2 || (bits == 3 && !isTrellis)
-                    : wishes.decode == "lut2" ? bits <= 3 || isTrellis
-                    : wishes.decode == "lut2x32" ? isTrellis && product.codec.getLevelCount() << bits <= 512
-                                                 : false);
+  const bool fits =
+      !manyTokens && (wishes.decode == "lut4"      ? bits == 2 || (bits == 3 && !isTrellis)
+                      : wishes.decode == "lut2"    ? bits <= 3 || isTrellis
+                      : wishes.decode == "lut2x32" ? isTrellis && product.codec.getLevelCount() << bits <= 512
+                                                   : false);
   if (fits)
     variant.decode = wishes.decode;
   else if ((variant.multiply == "hmma" || manyTokens) && (isTrellis || bits <= 3))

@@ -29,8 +29,8 @@ void buildToPlanned(OpPassManager &pm, const PlanOptions &options) {
   // layers.
   pm.addPass(createShareKernelsPass());
   pm.addPass(createStagePass());
-  pm.addPass(createSelectVariantsPass(
-      {options.tuneDb, options.machine, options.multiply, options.decode, options.splits}));
+  pm.addPass(
+      createSelectVariantsPass({options.tuneDb, options.machine, options.multiply, options.decode, options.splits}));
   // On a GPU a kernel is one launch; on the host its stages are calls, and the pool waits between them.
   if (options.machine == "gpu")
     pm.addPass(createPlanSyncPass());

@@ -94,8 +94,7 @@ private:
     if (AttentionOp attention = attentionOf(stage)) {
       const int64_t tokens = cast<RankedTensorType>(attention.getQ().getType()).getDimSize(0);
       number("splits", chooseAttentionSplits(tokens, attention.getCache().getType().getKvHeads(), wishes));
-    } else if (std::optional<Product> product =
-                   stage.getDomain() == Domain::strips ? productOf(stage) : std::nullopt) {
+    } else if (std::optional<Product> product = stage.getDomain() == Domain::strips ? productOf(stage) : std::nullopt) {
       // What was asked for comes first, then what was measured, then the model.
       if (std::optional<GpuWishes> measured = database.findForGpu(*product)) {
         wishes.multiply = multiply.empty() ? measured->multiply : multiply;

@@ -10,8 +10,8 @@
 
 namespace qlr {
 
-/// A JSON file, {"variants": [entry...]}; a later entry for the same product wins. Every entry says codec, strips_total,
-/// columns and tokens_total, the product it was measured on. Then, for the host:
+/// A JSON file, {"variants": [entry...]}; a later entry for the same product wins. Every entry says codec,
+/// strips_total, columns and tokens_total, the product it was measured on. Then, for the host:
 ///   strips, accumulators, tokens
 /// and with "machine": "gpu", what it leaves out being the cost model's:
 ///   multiply, decode, splits

@@ -17,9 +17,11 @@ int main(int argc, char **argv) {
   qlr::CompileOptions options;
   cl::opt<std::string, true> model(cl::Positional, cl::desc("DIR"), cl::Required, cl::location(options.model),
                                    cl::cat(category));
-  cl::opt<std::string, true> target("target", cl::desc("machines to compile for, separated by commas: host, sm_80, sm_86, sm_89, sm_90, "
-                                             "emulator:sm_86, ..."), cl::location(options.target),
-                                    cl::cat(category));
+  cl::opt<std::string, true> target(
+      "target",
+      cl::desc("machines to compile for, separated by commas: host, sm_80, sm_86, sm_89, sm_90, "
+               "emulator:sm_86, ..."),
+      cl::location(options.target), cl::cat(category));
   cl::opt<std::string, true> output("o", cl::desc("artifact to write; with --emit a text file, - for standard output"),
                                     cl::value_desc("FILE"), cl::location(options.output), cl::cat(category));
   cl::opt<qlr::Emit, true> emit("emit", cl::desc("stop and print:"), cl::location(options.emit), cl::cat(category),
@@ -29,14 +31,15 @@ int main(int argc, char **argv) {
                                            clEnumValN(qlr::Emit::Asm, "ptx", "the same, for GPU targets")));
   cl::opt<std::string, true> stage("emit-stage", cl::desc("graph, kernels, planned or lowered (with --emit=mlir)"),
                                    cl::location(options.emitStage), cl::cat(category));
-  cl::opt<std::string, true> form("form", cl::desc("fused, two-stage or unfused"), cl::location(options.form), cl::cat(category));
+  cl::opt<std::string, true> form("form", cl::desc("fused, two-stage or unfused"), cl::location(options.form),
+                                  cl::cat(category));
   cl::opt<std::string> cache("cache", cl::desc("element type of the key/value cache: bf16 or f32"), cl::init("bf16"),
                              cl::cat(category));
   cl::list<int64_t> chunks("chunks", cl::desc("tokens that are taken through the model at a time (default 1,8,128)"),
                            cl::CommaSeparated, cl::cat(category));
   cl::opt<bool> noWeights("no-weights", cl::desc("plan and kernels only"), cl::cat(category));
-  cl::opt<std::string, true> tuneDb("tune-db", cl::desc("measured variants (passes/TuningDatabase.h)"), cl::value_desc("FILE"),
-                                    cl::location(options.tuneDb), cl::cat(category));
+  cl::opt<std::string, true> tuneDb("tune-db", cl::desc("measured variants (passes/TuningDatabase.h)"),
+                                    cl::value_desc("FILE"), cl::location(options.tuneDb), cl::cat(category));
   cl::opt<std::string, true> multiply("multiply", cl::desc("GPU targets: dp4a, imma or hmma wherever it fits"),
                                       cl::location(options.multiply), cl::cat(category));
   cl::opt<std::string, true> decode("decode", cl::desc("GPU targets: lut2, lut2x32 or lut4 where the codec has it"),

@@ -208,8 +208,8 @@ bool lowerToEmulator(Module &module, const EmulatorOptions &options, std::string
 
 bool emitEmulatorObject(Module &module, const EmulatorOptions &options, SmallVectorImpl<char> &object,
                         std::string &error) {
-  // Checks and collectives take most of a run's time, the kernel's own instructions little: quick code generation, which
-  // takes a third of -O1's time, makes runs of the demo model 1 % slower.
+  // Checks and collectives take most of a run's time, the kernel's own instructions little: quick code generation,
+  // which takes a third of -O1's time, makes runs of the demo model 1 % slower.
   return lowerToEmulator(module, options, error) &&
          emitHostCode(module, HostOutput::Object, object, error, CodeGenOptLevel::None);
 }

@@ -36,9 +36,8 @@ std::unique_ptr<llvm::TargetMachine> targetMachine(llvm::CodeGenOptLevel level, 
   if (!target)
     return nullptr;
   // The CPU is an attribute of every function; the machine's own is the baseline.
-  return std::unique_ptr<llvm::TargetMachine>(
-      target->createTargetMachine(triple, "x86-64-v3", "", llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt,
-                                  level));
+  return std::unique_ptr<llvm::TargetMachine>(target->createTargetMachine(
+      triple, "x86-64-v3", "", llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt, level));
 }
 
 void optimize(llvm::Module &module, llvm::TargetMachine &machine) {

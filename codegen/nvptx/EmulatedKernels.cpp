@@ -23,10 +23,11 @@ namespace {
 
 llvm::cl::opt<std::string> mutationOption(
     "emulator-mutation", llvm::cl::Hidden,
-    llvm::cl::desc("plant a fault for tests: KERNEL:KIND:NUMBER (codegen/emulator/Mutation.h); says how many places fit"));
-llvm::cl::opt<std::string> objectsOption(
-    "emulator-objects", llvm::cl::Hidden,
-    llvm::cl::desc("folder of kernels' objects, kept for the next compilation by the same compiler"));
+    llvm::cl::desc(
+        "plant a fault for tests: KERNEL:KIND:NUMBER (codegen/emulator/Mutation.h); says how many places fit"));
+llvm::cl::opt<std::string>
+    objectsOption("emulator-objects", llvm::cl::Hidden,
+                  llvm::cl::desc("folder of kernels' objects, kept for the next compilation by the same compiler"));
 
 /// The fault that --emulator-mutation plants in this kernel, as KIND:NUMBER, or nothing.
 StringRef mutationOf(StringRef kernel) {

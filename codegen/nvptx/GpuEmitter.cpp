@@ -70,9 +70,7 @@ Value GpuEmitter::bitcast(Value v, Type type) {
   return v.getType() == type ? v : LLVM::BitcastOp::create(b, type, v).getResult();
 }
 
-Value GpuEmitter::halfToFloat(Value bits16) {
-  return arith::ExtFOp::create(b, f32(), bitcast(bits16, b.getF16Type()));
-}
+Value GpuEmitter::halfToFloat(Value bits16) { return arith::ExtFOp::create(b, f32(), bitcast(bits16, b.getF16Type())); }
 Value GpuEmitter::bf16ToFloat(Value bits16) {
   return bitcast(shl(arith::ExtUIOp::create(b, i32(), bits16), 16), f32());
 }
@@ -176,10 +174,10 @@ Value GpuEmitter::callSnippet(llvm::StringRef name, Type result, ValueRange args
   SmallVector<Type> results;
   if (result)
     results.push_back(result);
-  auto call = LLVM::InlineAsmOp::create(
-      b, results, args, s.text, s.constraints, s.hasSideEffects, /*is_align_stack=*/false,
-      LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr::get(b.getContext(), LLVM::AsmDialect::AD_ATT),
-      /*operand_attrs=*/ArrayAttr());
+  auto call = LLVM::InlineAsmOp::create(b, results, args, s.text, s.constraints, s.hasSideEffects,
+                                        /*is_align_stack=*/false, LLVM::tailcallkind::TailCallKind::None,
+                                        LLVM::AsmDialectAttr::get(b.getContext(), LLVM::AsmDialect::AD_ATT),
+                                        /*operand_attrs=*/ArrayAttr());
   return result ? call.getResult(0) : Value();
 }
 Value GpuEmitter::prmt(Value a, Value c, int64_t selector) {

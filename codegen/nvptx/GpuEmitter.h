@@ -74,8 +74,8 @@ public:
   mlir::Value addf(mlir::Value a, mlir::Value c);
   mlir::Value subf(mlir::Value a, mlir::Value c);
   mlir::Value mulf(mlir::Value a, mlir::Value c);
-  mlir::Value divf(mlir::Value a, mlir::Value c); ///< correctly rounded
-  mlir::Value maxf(mlir::Value a, mlir::Value c); ///< the other operand where one is NaN
+  mlir::Value divf(mlir::Value a, mlir::Value c);    ///< correctly rounded
+  mlir::Value maxf(mlir::Value a, mlir::Value c);    ///< the other operand where one is NaN
   mlir::Value maxfNan(mlir::Value a, mlir::Value c); ///< NaN where one is NaN
   mlir::Value fma(mlir::Value a, mlir::Value c, mlir::Value addend);
   mlir::Value sqrtf(mlir::Value a); ///< correctly rounded

@@ -65,9 +65,8 @@ void emitFloatProduct(GpuEmitter &e, Type element, Value weights, int64_t rows, 
       for (int64_t t = 0; t < count; ++t) {
         Value sum = e.warpSum(acc[t]);
         Value isWriter = e.both(e.eq(e.lane(), 0), e.ult(rowInItem, itemRows));
-        e.when(isWriter, [&] {
-          e.store(sum, e.at(out, e.add(e.mul(e.add(firstToken, t), itemRows), rowInItem), 4), 4);
-        });
+        e.when(isWriter,
+               [&] { e.store(sum, e.at(out, e.add(e.mul(e.add(firstToken, t), itemRows), rowInItem), 4), 4); });
       }
     };
     const int64_t wholeTokens = tokens / group * group;

@@ -33,7 +33,8 @@ struct GpuAct {
 /// How a product is computed.
 enum class Multiply {
   Dp4a, ///< CUDA cores: int8 dot products, one or two tokens
-  Imma, ///< tensor cores, int8 operands: up to 8 tokens as the operand's columns; beyond, tiles pass through shared memory
+  Imma, ///< tensor cores, int8 operands: up to 8 tokens as the operand's columns; beyond, tiles pass through shared
+        ///< memory
   Hmma  ///< tensor cores, f16 operands, for tables of f16: up to 8 tokens
 };
 std::optional<Multiply> parseMultiply(llvm::StringRef name);

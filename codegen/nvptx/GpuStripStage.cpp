@@ -42,7 +42,8 @@ FailureOr<GpuStage::Strips> GpuStage::analyzeStrips() {
   }
   Value weight = strips.root ? strips.root->getOperand(1) : Value(strips.expands.front().getWeight());
   strips.weight = cast<WeightType>(weight.getType());
-  auto result = cast<RankedTensorType>(strips.root ? strips.root->getResult(0).getType() : strips.expands.front().getType());
+  auto result =
+      cast<RankedTensorType>(strips.root ? strips.root->getResult(0).getType() : strips.expands.front().getType());
   strips.tokens = result.getDimSize(0);
   strips.columns = result.getDimSize(1);
   strips.totalStrips = (strips.columns + 15) / 16;
@@ -57,8 +58,9 @@ FailureOr<GpuStage::Strips> GpuStage::analyzeStrips() {
   strips.decode = text("decode").str();
   if (strips.root && !strips.isFloat()) {
     if (strips.tokens > maxTokensOf(*multiply) || strips.variant.strips != stripsOf(*multiply))
-      return stage.emitOpError("has a variant that does not fit: ") << text("multiply") << " takes "
-             << stripsOf(*multiply) << " strips and at most " << maxTokensOf(*multiply) << " tokens";
+      return stage.emitOpError("has a variant that does not fit: ")
+             << text("multiply") << " takes " << stripsOf(*multiply) << " strips and at most " << maxTokensOf(*multiply)
+             << " tokens";
   }
   return strips;
 }
@@ -71,13 +73,8 @@ FailureOr<GpuMatrix> GpuStage::matrix(Value weight, StringRef codes, TileForm fo
   std::shared_ptr<GpuTileDecoder> decoder = decoders.get(e, codec, decode, form, levels);
   if (!decoder)
     return stage.emitOpError() << "asks for decoding " << decode << ", which " << codec.getCodecName() << " has not";
-  GpuMatrix result{type.getRows(),
-                   type.getColumns(),
-                   codec.getGroup(),
-                   codec.getActivationBits(),
-                   decoder,
-                   pointer(weight, first),
-                   pointer(weight, first + 1)};
+  GpuMatrix result{type.getRows(), type.getColumns(),      codec.getGroup(),          codec.getActivationBits(),
+                   decoder,        pointer(weight, first), pointer(weight, first + 1)};
   if (codes == "r.codes")
     result.rows = type.projectedColumns();
   if (codes == "l.codes")
@@ -238,7 +235,8 @@ LogicalResult GpuStage::emitEpilogue(const Strips &strips, Value firstStrip, Val
       }
       return elementAddress(expand.getT(), e.c32(0), column);
     };
-    emitExpand(e, *left, firstStrip, strips.variant.strips, strips.tokens, tOf, rowStride(type.projectedColumns()), out);
+    emitExpand(e, *left, firstStrip, strips.variant.strips, strips.tokens, tOf, rowStride(type.projectedColumns()),
+               out);
   }
   stage.getBody().walk([&](Operation *op) {
     for (Value operand : op->getOperands())

@@ -105,7 +105,8 @@ private:
       Value s = e.loadF32(e.at(e.at(act.base, act.layout.scale), index, 4));
       scale.push_back(parts == 1 ? e.mulf(s, e.cf32(256)) : s);
     }
-    Value groupIndex = matrix.group ? e.min(e.add(e.mul(block, 128 / unit), first / unit), matrix.groups() - 1) : Value();
+    Value groupIndex =
+        matrix.group ? e.min(e.add(e.mul(block, 128 / unit), first / unit), matrix.groups() - 1) : Value();
     for (int64_t m = 0; m < kMmaRows; ++m) {
       for (int64_t odd = 0; odd < 2; ++odd) {
         Value own;

@@ -1,5 +1,5 @@
-// GPU decoding of symmetric integers: 4 and 8 bits by byte arithmetic, 2 and 3 bits by the trellis's tables with a window
-// that is the code itself.
+// GPU decoding of symmetric integers: 4 and 8 bits by byte arithmetic, 2 and 3 bits by the trellis's tables with a
+// window that is the code itself.
 #include "codegen/nvptx/GpuTileDecoder.h"
 
 using namespace mlir;

@@ -37,8 +37,8 @@ public:
   /// Says that the block has finished an item of stage `stage`; all its threads call it.
   void finishItem(int64_t stage);
 
-  /// Says that the block has written its part of the stage's result number `arrival` (i32, uniform), which has `count` parts; true
-  /// (i1, uniform) for the block that comes last, which then sees all of them. Resets the counter.
+  /// Says that the block has written its part of the stage's result number `arrival` (i32, uniform), which has `count`
+  /// parts; true (i1, uniform) for the block that comes last, which then sees all of them. Resets the counter.
   mlir::Value arriveLast(mlir::Value arrival, int64_t count);
 
   /// The stage's memory for partial results (global pointer).

@@ -76,8 +76,9 @@ LLVM::LLVMFuncOp makeFunction(OpBuilder &builder, KernelDefOp kernel, int64_t ar
   auto function = LLVM::LLVMFuncOp::create(inside, loc, kernel.getSymName(), type);
   function->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), inside.getUnitAttr());
   function->setAttr(NVVM::NVVMDialect::getReqntidAttrName(), inside.getDenseI32ArrayAttr({int32_t(kBlockThreads)}));
-  // By itself ptxas aims at two resident blocks of 128 registers a thread and spills some sums to get there. Told that one
-  // block is enough it holds all of them; but not in products of many tokens, where it then hoists more than it can hold.
+  // By itself ptxas aims at two resident blocks of 128 registers a thread and spills some sums to get there. Told that
+  // one block is enough it holds all of them; but not in products of many tokens, where it then hoists more than it can
+  // hold.
   if (!hasManyTokens(kernel))
     function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), inside.getI32IntegerAttr(1));
   return function;

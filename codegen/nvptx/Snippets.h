@@ -1,5 +1,5 @@
-// Every piece of inline PTX that kernels use, by name: instructions that LLVM 22 has no intrinsic for. The emulator has a
-// model of each name (runtime/emulator), so nothing else may be written as inline assembly.
+// Every piece of inline PTX that kernels use, by name: instructions that LLVM 22 has no intrinsic for. The emulator has
+// a model of each name (runtime/emulator), so nothing else may be written as inline assembly.
 #ifndef QLR_CODEGEN_NVPTX_SNIPPETS_H
 #define QLR_CODEGEN_NVPTX_SNIPPETS_H
 

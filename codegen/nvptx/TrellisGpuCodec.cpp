@@ -44,7 +44,8 @@ struct TrellisModel : GpuCodecInterface::ExternalModel<TrellisModel, TrellisCode
 } // namespace
 
 void registerTrellisGpuCodec(DialectRegistry &registry) {
-  registry.addExtension(+[](MLIRContext *context, QlrDialect *) { TrellisCodecAttr::attachInterface<TrellisModel>(*context); });
+  registry.addExtension(
+      +[](MLIRContext *context, QlrDialect *) { TrellisCodecAttr::attachInterface<TrellisModel>(*context); });
 }
 
 } // namespace qlr
