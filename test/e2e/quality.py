@@ -62,10 +62,8 @@ class Quality(qlrtest.Case):
         figure_alone, figure_ranked = (ROWS[row][kl_column] for row in ("trellis2", "trellis2 rank 32"))
         with self.subTest(model=model.name, row="rank 32 against the prototype's"):
             self.assertLessEqual(ranked, figure_ranked)
-        # Four fifths of the prototype's share, with the tolerance that the rows have: compression takes another path on another
-        # CPU, and the KL of rank 32 on the test bed was 0.0096 on one and 0.0101 on another.
         with self.subTest(model=model.name, row="share of the KL that rank 32 removes"):
-            self.assertLessEqual(ranked / alone, TOLERANCE * (1 - 0.8 * (1 - figure_ranked / figure_alone)))
+            self.assertGreaterEqual(1 - ranked / alone, 0.8 * (1 - figure_ranked / figure_alone))
 
     def test_demo(self):
         self.check(qlrtest.DEMO, qlrtest.DEMO / "calibration.txt", qlrtest.DEMO / "heldout.txt", 2, 4)
