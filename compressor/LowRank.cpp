@@ -8,6 +8,9 @@ using namespace qlr;
 
 namespace {
 
+/// Damping of the metric that L is encoded in.
+constexpr double factorDamping = 1e-4;
+
 at::Tensor randomColumns(int64_t rows, int64_t columns, uint64_t seed) {
   Random random(seed, "subspace");
   at::Tensor x = at::empty({rows, columns}, at::kDouble);
@@ -75,7 +78,7 @@ QuantizedPair qlr::quantizedLowRank(const at::Tensor &a, const Metric &metric, i
     QuantizedPair now;
     now.r = quantize(pair.r, factors, metric, {.feedback = true, .sweeps = 1});
     at::Tensor r = now.r.dense.to(at::kDouble);
-    Metric inner(r.mm(hessian(metric)).mm(r.t()), 1e-4, "low-rank factor");
+    Metric inner(r.mm(hessian(metric)).mm(r.t()), factorDamping, "low-rank factor");
     now.l = quantize(leftGivenRight(a, metric, now.r.dense), factors, inner, {.feedback = true, .sweeps = 1});
     double error = metric.error(a - now.product());
     pair.r = rightGivenLeft(a, now.l.dense);
@@ -89,6 +92,101 @@ QuantizedPair qlr::quantizedLowRank(const at::Tensor &a, const Metric &metric, i
 
 at::Tensor Decomposition::dense() const { return factors ? q.dense + factors->product() : q.dense; }
 
+namespace {
+
+/// H less most of what L can answer: for any Q the L of least error leaves tr(E H' E^T) of E = W - Q, with H' = H - H
+/// R^T (R H R^T)^-1 R H. A share of the difference stays, so that Q does not rely on an L that int4 cannot hold.
+at::Tensor deflated(const Metric &metric, const at::Tensor &r) {
+  constexpr double kept = 0.1;
+  at::Tensor r64 = r.to(at::kDouble);
+  at::Tensor hr = metric.h64().mm(padTo(r64, r.size(0), metric.paddedColumns()).t());
+  at::Tensor gram = hr.slice(0, 0, metric.columns()).t().mm(r64.t());
+  gram.diagonal().add_(1e-9 * gram.diagonal().mean().item<double>() + 1e-30);
+  at::Tensor answered = at::linalg_solve(gram, hr.t());
+  return at::addmm(metric.h(), hr.to(at::kFloat), answered.to(at::kFloat), 1, kept - 1);
+}
+
+void improve(TileQuantizer &q, const at::Tensor &h) {
+  q.sweep(h);
+  q.refitRowScales(h);
+}
+
+/// Q, L and R of one matrix while they are fitted to each other; keeps the best they ever were.
+class Alternation {
+public:
+  Alternation(const at::Tensor &weights, const Encoder &encoder, const Metric &metric, const DecomposeOptions &options)
+      : weights(weights), metric(metric), options(options), factors(lowRank(weights)),
+        q(weights - factors.product(), encoder) {
+    q.ldlq(metric, options.quantize.feedback);
+    q.refitRowScales(metric.h());
+    for (unsigned i = 0; i < options.quantize.sweeps; ++i)
+      improve(q, metric.h());
+    keepBest();
+  }
+
+  void fitAnew() {
+    for (unsigned i = 0; i < options.rounds; ++i) {
+      factors = lowRank(weights - q.dense());
+      bool better = keepBest();
+      q.retarget(weights - factors.product());
+      if (options.quantize.sweeps)
+        improve(q, deflated(metric, factors.r.dense));
+      else
+        q.ldlq(metric, options.quantize.feedback);
+      better |= keepBest();
+      idle = better ? 0 : idle + 1;
+      if (idle == 2)
+        break;
+    }
+  }
+
+  /// R stays; codes of L and Q change one column tile at a time, each only where the error falls.
+  void descend() {
+    if (!options.quantize.sweeps)
+      return;
+    at::Tensor r = factors.r.dense.to(at::kDouble);
+    Metric inner(r.mm(hessian(metric)).mm(r.t()), factorDamping, "low-rank factor");
+    TileQuantizer l(leftGivenRight(weights - q.dense(), metric, factors.r.dense), *options.factors);
+    l.ldlq(inner, true);
+    l.refitRowScales(inner.h());
+    for (unsigned i = 0; i < options.descents; ++i) {
+      l.retarget(leftGivenRight(weights - q.dense(), metric, factors.r.dense));
+      improve(l, inner.h());
+      factors.l = l.finish(nullptr);
+      q.retarget(weights - factors.product());
+      improve(q, metric.h());
+      keepBest();
+    }
+  }
+
+  Decomposition best;
+
+private:
+  QuantizedPair lowRank(const at::Tensor &a) const {
+    return quantizedLowRank(a, metric, options.rank, *options.factors, options.factorRounds, options.seed);
+  }
+  /// Whether the error fell by a thousandth.
+  bool keepBest() {
+    double error = metric.error(weights - q.dense() - factors.product());
+    bool better = !best.factors || error < best.error * 0.999;
+    if (!best.factors || error < best.error) {
+      best.q = q.finish(nullptr);
+      best.factors = factors;
+      best.error = error;
+    }
+    return better;
+  }
+
+  const at::Tensor &weights;
+  const Metric &metric;
+  const DecomposeOptions &options;
+  QuantizedPair factors;
+  TileQuantizer q;
+  unsigned idle = 0;
+};
+
+} // namespace
+
 Decomposition qlr::decompose(const at::Tensor &weights, const Encoder &encoder, const Metric &metric,
                              const DecomposeOptions &options) {
   if (options.rank == 0) {
@@ -97,26 +195,8 @@ Decomposition qlr::decompose(const at::Tensor &weights, const Encoder &encoder, 
     only.error = only.q.error;
     return only;
   }
-  Decomposition best, now;
-  unsigned idle = 0;
-  bool first = true;
-  auto keepBest = [&] {
-    now.error = metric.error(weights - now.dense());
-    if (first || now.error < best.error * 0.999)
-      idle = 0;
-    if (first || now.error < best.error)
-      best = now;
-    first = false;
-  };
-  for (unsigned i = 0; i < options.rounds && idle < 2; ++i) {
-    ++idle;
-    at::Tensor target = now.factors ? weights - now.factors->product() : weights;
-    now.q = quantize(target, encoder, metric, options.quantize);
-    if (now.factors)
-      keepBest();
-    now.factors = quantizedLowRank(weights - now.q.dense, metric, options.rank, *options.factors, options.factorRounds,
-                                   options.seed);
-    keepBest();
-  }
-  return best;
+  Alternation alternation(weights, encoder, metric, options);
+  alternation.fitAnew();
+  alternation.descend();
+  return std::move(alternation.best);
 }

@@ -49,13 +49,18 @@ struct DecomposeOptions {
   QuantizeOptions quantize;
   int64_t rank = 0;
   const Encoder *factors = nullptr;
-  /// Rounds of Q, then L and R; ends early after two rounds without gain.
+  /// Rounds of L and R anew, then Q; ends early after two rounds without gain.
   unsigned rounds = 6;
   unsigned factorRounds = 4;
+  /// Rounds of coordinate descent over L and Q with the last R.
+  unsigned descents = 6;
   uint64_t seed = 0;
 };
 
-/// Alternates Q = encode(W - L R) and (L, R) = lowRank(W - Q), keeping the best iterate; rank 0 is one encoding.
+/// Begins with (L, R) = lowRank(W) and Q = LDLQ(W - L R), then alternates (L, R) = lowRank(W - Q) with coordinate
+/// descent on Q in a metric that leaves out most of what L can answer, and ends with coordinate descent on L and Q.
+/// Keeps the best iterate. Without sweeps Q is encoded anew each round and the last part is left out. Rank 0 is one
+/// encoding.
 Decomposition decompose(const at::Tensor &weights, const Encoder &encoder, const Metric &metric,
                         const DecomposeOptions &options);
 

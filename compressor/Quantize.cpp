@@ -12,83 +12,71 @@ namespace {
 
 constexpr int64_t batchColumns = 128;
 
-/// The state of one encoding. All matrices are padded to whole tiles; rows and columns of padding have target 0.
-class TileQuantizer {
-public:
-  TileQuantizer(const at::Tensor &weights, const Encoder &encoder)
-      : encoder(encoder), rows(weights.size(0)), columns(weights.size(1)),
-        w(padTo(weights.to(at::kFloat), paddedRowCount(rows), columnTileCount(columns) * tileColumns)),
-        values(at::zeros_like(w)), tileBytes(encoder.codec().tileBytes()), columnTiles(w.size(1) / tileColumns) {
-    codes.assign(w.size(0) / tileRows * columnTiles * tileBytes, 0);
-    int64_t groups = encoder.codec().groupCount(columns);
-    scales = at::zeros({w.size(0), groups}, at::kFloat);
-    encoder.startScales(weights.to(at::kFloat).contiguous().data_ptr<float>(), rows, columns, scales.data_ptr<float>());
-    roundScales();
+} // namespace
+
+TileQuantizer::TileQuantizer(const at::Tensor &weights, const Encoder &encoder)
+    : encoder(&encoder), rows(weights.size(0)), columns(weights.size(1)),
+      w(padTo(weights.to(at::kFloat), paddedRowCount(rows), columnTileCount(columns) * tileColumns)),
+      values(at::zeros_like(w)), tileBytes(encoder.codec().tileBytes()), columnTiles(w.size(1) / tileColumns) {
+  codes.assign(w.size(0) / tileRows * columnTiles * tileBytes, 0);
+  int64_t groups = encoder.codec().groupCount(columns);
+  scales = at::zeros({w.size(0), groups}, at::kFloat);
+  encoder.startScales(weights.to(at::kFloat).contiguous().data_ptr<float>(), rows, columns, scales.data_ptr<float>());
+  roundScales();
+}
+
+void TileQuantizer::retarget(const at::Tensor &weights) { w = padTo(weights.to(at::kFloat), w.size(0), w.size(1)); }
+
+void TileQuantizer::roundScales() { scales = scales.to(at::kHalf).to(at::kFloat); }
+
+/// One scale for each of a tile's rows.
+at::Tensor TileQuantizer::scaleAt(int64_t column) const {
+  int64_t group = encoder->codec().group();
+  return scales.select(1, group ? column / group : 0).unsqueeze(1);
+}
+
+at::Tensor TileQuantizer::dequantized() const {
+  int64_t group = encoder->codec().group();
+  if (group == 0)
+    return values * scales;
+  return values * scales.repeat_interleave(group, 1).slice(1, 0, w.size(1));
+}
+
+at::Tensor TileQuantizer::dense() const { return dequantized().slice(0, 0, rows).slice(1, 0, columns).contiguous(); }
+
+/// Candidate codes and values (in units of the scales) for the column tile at `column`.
+at::Tensor TileQuantizer::encode(const at::Tensor &targets, int64_t column, std::vector<uint8_t> &tileCodes) const {
+  at::Tensor scale = scaleAt(column);
+  at::Tensor x = at::where(scale > 0, targets / scale, at::zeros({}, at::kFloat)).contiguous();
+  at::Tensor found = at::empty_like(x);
+  int64_t strips = w.size(0) / tileRows;
+  tileCodes.resize(strips * tileBytes);
+  const float *in = x.data_ptr<float>();
+  float *out = found.data_ptr<float>();
+  // 16 rows of four columns, row by row, are a tile of the codec as they lie in memory.
+  at::parallel_for(0, (strips + 15) / 16, 1, [&](int64_t from, int64_t to) {
+    int64_t begin = from * 16, end = std::min(to * 16, strips);
+    encoder->encode(in + begin * tileWeights, end - begin, tileCodes.data() + begin * tileBytes,
+                    out + begin * tileWeights);
+  });
+  return found;
+}
+
+/// Takes candidates: all of them, or those of the marked strips.
+void TileQuantizer::put(int64_t column, const at::Tensor &found, const std::vector<uint8_t> &tileCodes,
+                        const std::vector<uint8_t> *strips) {
+  at::Tensor place = values.slice(1, column, column + tileColumns);
+  if (!strips)
+    place.copy_(found);
+  for (size_t s = 0; s < tileCodes.size() / tileBytes; ++s) {
+    if (strips && !(*strips)[s])
+      continue;
+    std::memcpy(codes.data() + (s * columnTiles + column / tileColumns) * tileBytes, tileCodes.data() + s * tileBytes,
+                tileBytes);
+    if (strips)
+      place.slice(0, s * tileRows, (s + 1) * tileRows).copy_(found.slice(0, s * tileRows, (s + 1) * tileRows));
   }
-
-  const at::Tensor &weights() const { return w; }
-
-  /// One scale for each of a tile's rows.
-  at::Tensor scaleAt(int64_t column) const {
-    int64_t group = encoder.codec().group();
-    return scales.select(1, group ? column / group : 0).unsqueeze(1);
-  }
-
-  at::Tensor dequantized() const {
-    int64_t group = encoder.codec().group();
-    if (group == 0)
-      return values * scales;
-    return values * scales.repeat_interleave(group, 1).slice(1, 0, w.size(1));
-  }
-
-  /// Candidate codes and values (in units of the scales) for the column tile at `column`.
-  at::Tensor encode(const at::Tensor &targets, int64_t column, std::vector<uint8_t> &tileCodes) const {
-    at::Tensor scale = scaleAt(column);
-    at::Tensor x = at::where(scale > 0, targets / scale, at::zeros({}, at::kFloat)).contiguous();
-    at::Tensor found = at::empty_like(x);
-    int64_t strips = w.size(0) / tileRows;
-    tileCodes.resize(strips * tileBytes);
-    const float *in = x.data_ptr<float>();
-    float *out = found.data_ptr<float>();
-    // 16 rows of four columns, row by row, are a tile of the codec as they lie in memory.
-    at::parallel_for(0, (strips + 15) / 16, 1, [&](int64_t from, int64_t to) {
-      int64_t begin = from * 16, end = std::min(to * 16, strips);
-      encoder.encode(in + begin * tileWeights, end - begin, tileCodes.data() + begin * tileBytes,
-                     out + begin * tileWeights);
-    });
-    return found;
-  }
-
-  void put(int64_t column, const at::Tensor &found, const std::vector<uint8_t> &tileCodes,
-           const std::vector<uint8_t> *strips = nullptr) {
-    at::Tensor place = values.slice(1, column, column + tileColumns);
-    if (!strips)
-      place.copy_(found);
-    for (size_t s = 0; s < tileCodes.size() / tileBytes; ++s) {
-      if (strips && !(*strips)[s])
-        continue;
-      std::memcpy(codes.data() + (s * columnTiles + column / tileColumns) * tileBytes, tileCodes.data() + s * tileBytes,
-                  tileBytes);
-      if (strips)
-        place.slice(0, s * tileRows, (s + 1) * tileRows).copy_(found.slice(0, s * tileRows, (s + 1) * tileRows));
-    }
-  }
-
-  void ldlq(const Metric &metric, bool feedback);
-  void refitRowScales(const Metric &metric);
-  void sweep(const Metric &metric);
-  Quantized finish(const Metric *metric) const;
-
-private:
-  void roundScales() { scales = scales.to(at::kHalf).to(at::kFloat); }
-
-  const Encoder &encoder;
-  int64_t rows, columns;
-  at::Tensor w, values, scales;
-  size_t tileBytes;
-  int64_t columnTiles;
-  std::vector<uint8_t> codes;
-};
+}
 
 /// The targets of a batch of columns are brought up to date one tile at a time, those of all later columns once a
 /// batch, as one matrix product.
@@ -114,10 +102,10 @@ void TileQuantizer::ldlq(const Metric &metric, bool feedback) {
 }
 
 /// s = w H v^T / v H v^T for each row.
-void TileQuantizer::refitRowScales(const Metric &metric) {
-  if (encoder.codec().group())
+void TileQuantizer::refitRowScales(const at::Tensor &h) {
+  if (encoder->codec().group())
     return;
-  at::Tensor vh = values.mm(metric.h());
+  at::Tensor vh = values.mm(h);
   at::Tensor dot = (vh * w).sum(1, true, at::kDouble), square = (vh * values).sum(1, true, at::kDouble);
   scales = at::where((square > 0).logical_and(dot > 0).logical_and(scales > 0), dot / square, scales.to(at::kDouble))
                .to(at::kFloat);
@@ -126,15 +114,15 @@ void TileQuantizer::refitRowScales(const Metric &metric) {
 
 /// The best value of a tile given all others is its value plus G H_kk^{-1}, where G = E H. What the encoder makes of it
 /// is taken where (target - value) H_kk (target - value)^T falls.
-void TileQuantizer::sweep(const Metric &metric) {
-  at::Tensor gradient = (w - dequantized()).mm(metric.h());
+void TileQuantizer::sweep(const at::Tensor &metric) {
+  at::Tensor gradient = (w - dequantized()).mm(metric);
   int64_t width = w.size(1), strips = w.size(0) / tileRows;
   std::vector<uint8_t> tileCodes, taken(strips);
   for (int64_t from = 0; from < width; from += batchColumns) {
     int64_t to = std::min(from + batchColumns, width);
     at::Tensor change = at::zeros({w.size(0), to - from}, at::kFloat);
     for (int64_t k = from; k < to; k += tileColumns) {
-      at::Tensor h = metric.h().slice(0, k, k + tileColumns).slice(1, k, k + tileColumns);
+      at::Tensor h = metric.slice(0, k, k + tileColumns).slice(1, k, k + tileColumns);
       at::Tensor g = gradient.slice(1, k, k + tileColumns);
       at::Tensor scale = scaleAt(k);
       at::Tensor old = values.slice(1, k, k + tileColumns).clone();
@@ -150,16 +138,16 @@ void TileQuantizer::sweep(const Metric &metric) {
       change.slice(1, k - from, k - from + tileColumns).copy_(delta);
       if (k + tileColumns < to)
         gradient.slice(1, k + tileColumns, to)
-            .sub_(delta.mm(metric.h().slice(0, k, k + tileColumns).slice(1, k + tileColumns, to)));
+            .sub_(delta.mm(metric.slice(0, k, k + tileColumns).slice(1, k + tileColumns, to)));
     }
     if (to < width)
-      gradient.slice(1, to, width).sub_(change.mm(metric.h().slice(0, from, to).slice(1, to, width)));
+      gradient.slice(1, to, width).sub_(change.mm(metric.slice(0, from, to).slice(1, to, width)));
   }
 }
 
 Quantized TileQuantizer::finish(const Metric *metric) const {
   Quantized result;
-  result.encoder = &encoder;
+  result.encoder = encoder;
   result.rows = rows;
   result.columns = columns;
   result.codes = codes;
@@ -168,32 +156,34 @@ Quantized TileQuantizer::finish(const Metric *metric) const {
     throw Error("row scales beyond the range of F16: the weights are too large");
   result.scales.resize(half.numel());
   std::memcpy(result.scales.data(), half.data_ptr(), result.scales.size() * 2);
-  result.dense = dequantized().slice(0, 0, rows).slice(1, 0, columns).contiguous();
+  result.dense = dense();
   if (metric)
     result.error = metric->error(w.slice(0, 0, rows).slice(1, 0, columns) - result.dense);
   return result;
 }
 
-} // namespace
+void TileQuantizer::encodePlain() {
+  std::vector<uint8_t> tileCodes;
+  for (int64_t k = 0; k < w.size(1); k += tileColumns) {
+    at::Tensor found = encode(w.slice(1, k, k + tileColumns), k, tileCodes);
+    put(k, found, tileCodes);
+  }
+}
 
 Quantized qlr::quantize(const at::Tensor &weights, const Encoder &encoder, const Metric &metric,
                         const QuantizeOptions &options) {
   TileQuantizer q(weights, encoder);
   q.ldlq(metric, options.feedback);
-  q.refitRowScales(metric);
+  q.refitRowScales(metric.h());
   for (unsigned i = 0; i < options.sweeps; ++i) {
-    q.sweep(metric);
-    q.refitRowScales(metric);
+    q.sweep(metric.h());
+    q.refitRowScales(metric.h());
   }
   return q.finish(&metric);
 }
 
 Quantized qlr::quantizePlain(const at::Tensor &weights, const Encoder &encoder) {
   TileQuantizer q(weights, encoder);
-  std::vector<uint8_t> tileCodes;
-  for (int64_t k = 0; k < q.weights().size(1); k += tileColumns) {
-    at::Tensor found = q.encode(q.weights().slice(1, k, k + tileColumns), k, tileCodes);
-    q.put(k, found, tileCodes);
-  }
+  q.encodePlain();
   return q.finish(nullptr);
 }
