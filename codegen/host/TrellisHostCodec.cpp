@@ -3,6 +3,10 @@
 #include "dialect/Layout.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+#include <array>
 
 using namespace mlir;
 
@@ -36,6 +40,7 @@ public:
       tables.push_back(e.shuffle(entry, entry, twice));
       before = table;
     }
+    isOdd = emitIsOdd(e);
   }
   // The table holds level + 128.
   int64_t factor(CpuLevel) const override { return 1; }
@@ -45,7 +50,17 @@ public:
 protected:
   Value lanes(HostEmitter &e, Value chunk, unsigned index) override {
     Value selected = windows.extract(e, chunk, index);
-    return e.level == CpuLevel::Avx512 ? lookUpAvx512(e, selected) : lookUpAvx2(e, selected);
+    if (e.level == CpuLevel::Avx512)
+      return lookUpAvx512(e, selected);
+    auto yields = [&](Value (TrellisDecoder::*lookUp)(HostEmitter &, Value)) {
+      return [&e, this, selected, lookUp](OpBuilder &inner, Location loc) {
+        OpBuilder::InsertionGuard guard(e.b);
+        e.b.restoreInsertionPoint(inner.saveInsertionPoint());
+        scf::YieldOp::create(e.b, (this->*lookUp)(e, selected));
+      };
+    };
+    return scf::IfOp::create(e.b, isOdd, yields(&TrellisDecoder::lookUpOddAvx2), yields(&TrellisDecoder::lookUpAvx2))
+        .getResult(0);
   }
 
 private:
@@ -62,41 +77,82 @@ private:
     return arith::SelectOp::create(e.b, high, pair(2), pair(0));
   }
 
-  /// pshufb takes the low four bits of an index and gives 0 where bit 7 is set. Subtracting 16 for every table that
-  /// follows makes an index negative once its own table is past: the tables up to that one contribute, and since each
-  /// holds the difference to the one before, what they add up to (by exclusive or) is the level. Blends by index bits
-  /// would take three micro-operations each on current CPUs; one remains where 256 levels are two times 128.
-  Value lookUpAvx2(HostEmitter &e, Value index) {
+  /// i1: level[~i] = -level[i] for all i.
+  Value emitIsOdd(HostEmitter &e) {
     auto half = e.vec(32, e.i8());
-    auto splat = [&](int8_t value) { return e.constI8(SmallVector<int8_t>(32, value)); };
-    const unsigned rounds = tables.size() / 8;
-    Value parts[2], found[2][2] = {};
-    for (int64_t h = 0; h < 2; ++h) {
-      parts[h] = e.slice(index, 32 * h, 32);
-      if (rounds == 2)
-        parts[h] = arith::AndIOp::create(e.b, parts[h], splat(127));
+    SmallVector<int64_t> reversed;
+    for (int64_t i = 31; i >= 0; --i)
+      reversed.push_back(i);
+    Value any;
+    const int64_t entries = 1 << window;
+    for (int64_t at = 0; at < entries / 2; at += 32) {
+      Value low = e.load(half, e.at(levels, at), 32), high = e.load(half, e.at(levels, entries - 32 - at), 32);
+      Value sum = arith::AddIOp::create(e.b, low, e.shuffle(high, high, reversed));
+      any = any ? arith::OrIOp::create(e.b, any, sum).getResult() : sum;
     }
-    // Both halves meet a table one after the other: 16 tables do not stay in registers.
-    for (unsigned k = 0; k < 8; ++k) {
-      Value at[2];
-      for (unsigned h = 0; h < 2; ++h)
-        at[h] = k ? arith::SubIOp::create(e.b, parts[h], splat(16 * k)).getResult() : parts[h];
-      for (unsigned r = 0; r < rounds; ++r)
-        for (unsigned h = 0; h < 2; ++h) {
-          Value one = e.intrinsic("llvm.x86.avx2.pshuf.b", half, {tables[8 * r + k], at[h]});
-          found[h][r] = k ? arith::XOrIOp::create(e.b, found[h][r], one).getResult() : one;
-        }
+    Value bits = vector::ReductionOp::create(e.b, vector::CombiningKind::OR, e.bitcast(any, e.vec(4, e.i64())));
+    return arith::CmpIOp::create(e.b, arith::CmpIPredicate::eq, bits, e.c64(0));
+  }
+
+  Value splat(HostEmitter &e, int8_t value) { return e.constI8(SmallVector<int8_t>(32, value)); }
+
+  /// The levels of two vectors of indices below 16 times `count`, from the tables `first`, `first` + 1, ... pshufb
+  /// takes the low four bits of an index and gives 0 where bit 7 is set. Subtracting 16 for every table that follows
+  /// makes an index negative once its own table is past: the tables up to that one contribute, and since each holds the
+  /// difference to the one before, what they add up to (by exclusive or) is the level. Blends by index bits would take
+  /// three micro-operations each on current CPUs.
+  std::array<Value, 2> lookUpAvx2(HostEmitter &e, std::array<Value, 2> index, unsigned first, unsigned count) {
+    std::array<Value, 2> found;
+    // Both meet a table one after the other: 16 tables do not stay in registers.
+    for (unsigned k = 0; k < count; ++k) {
+      std::array<Value, 2> at = index;
+      for (Value &i : at)
+        i = k ? arith::SubIOp::create(e.b, i, splat(e, 16 * k)).getResult() : i;
+      for (unsigned h = 0; h < 2; ++h) {
+        Value one = e.intrinsic("llvm.x86.avx2.pshuf.b", e.vec(32, e.i8()), {tables[first + k], at[h]});
+        found[h] = k ? arith::XOrIOp::create(e.b, found[h], one).getResult() : one;
+      }
     }
-    if (rounds == 2)
-      for (int64_t h = 0; h < 2; ++h)
-        found[h][0] =
-            e.intrinsic("llvm.x86.avx2.pblendvb", half, {found[h][0], found[h][1], e.slice(index, 32 * h, 32)});
-    return e.concat(found[0][0], found[1][0]);
+    return found;
+  }
+
+  /// Any table. Of 256 levels one blend remains, between two times 128.
+  Value lookUpAvx2(HostEmitter &e, Value index) {
+    std::array<Value, 2> whole = {e.slice(index, 0, 32), e.slice(index, 32, 32)}, low = whole;
+    if (tables.size() <= 8) {
+      auto found = lookUpAvx2(e, whole, 0, tables.size());
+      return e.concat(found[0], found[1]);
+    }
+    for (Value &i : low)
+      i = arith::AndIOp::create(e.b, i, splat(e, 127));
+    auto found = lookUpAvx2(e, low, 0, 8), high = lookUpAvx2(e, low, 8, 8);
+    for (unsigned h = 0; h < 2; ++h)
+      found[h] = e.intrinsic("llvm.x86.avx2.pblendvb", e.vec(32, e.i8()), {found[h], high[h], whole[h]});
+    return e.concat(found[0], found[1]);
+  }
+
+  /// An odd table, as the compressor's are: the lower half of it, and a sign. With the window's highest bit as the sign
+  /// bit of a byte, an index i of the upper half is negative and ~i is its mirror image.
+  Value lookUpOddAvx2(HostEmitter &e, Value index) {
+    std::array<Value, 2> folded, negative;
+    for (unsigned h = 0; h < 2; ++h) {
+      Value i = e.slice(index, 32 * h, 32);
+      if (window < 8) // the same bits above the window as its highest
+        i = arith::SubIOp::create(e.b, arith::XOrIOp::create(e.b, i, splat(e, 1 << (window - 1))),
+                                  splat(e, 1 << (window - 1)));
+      negative[h] = arith::ExtSIOp::create(e.b, e.vec(32, e.i8()),
+                                           arith::CmpIOp::create(e.b, arith::CmpIPredicate::slt, i, splat(e, 0)));
+      folded[h] = arith::XOrIOp::create(e.b, i, negative[h]);
+    }
+    auto found = lookUpAvx2(e, folded, 0, tables.size() / 2);
+    for (unsigned h = 0; h < 2; ++h)
+      found[h] = arith::SubIOp::create(e.b, arith::XOrIOp::create(e.b, found[h], negative[h]), negative[h]);
+    return e.concat(found[0], found[1]);
   }
 
   unsigned window;
   WindowExtractor windows;
-  Value levels;
+  Value levels, isOdd; // isOdd on AVX2 only
   SmallVector<Value> tables;
 };
 

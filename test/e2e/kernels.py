@@ -8,6 +8,7 @@ three ranks in one model are a third of it.) Floats, which have no ranks, are a 
 Whole: a one-layer model of nothing but compressed linears, against fp64 with activations rounded as the kernels round
 them: what remains is fp32 arithmetic. With 8-bit activations a last-bit difference now and then moves a value to the next
 step, which later products spread; so there a fifth of the tokens must agree as closely, and all of them loosely.
+The probe's trellis levels are any, the whole model's odd: host kernels for AVX2 decode those in another way.
 Both: every CPU level gives the same bits.
 
 QLR_CODECS=int4,trellis2 in the environment restricts both to some codecs.
@@ -51,7 +52,7 @@ def whole(directory, codec, seed):
     config = qlrformat.base_config(WIDTH, 172, 1, HEADS, 1, 300, theta=1e6)
     names = [f"model.layers.0.{s}" for s in qlrformat.layer_shapes(config)] + ["model.embed_tokens", "lm_head"]
     modules = {n: qlrformat.Module(codec, rank if "layers" in n else 0) for n in names}
-    return qlrformat.RandomCheckpoint(config, modules, seed=seed).write(directory)
+    return qlrformat.RandomCheckpoint(config, modules, seed=seed, odd_levels=True).write(directory)
 
 
 def relative(got, want):

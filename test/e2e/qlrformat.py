@@ -197,9 +197,12 @@ class Codec:
         return codes, scales
 
 
-def random_levels(rng, codec):
-    """A level table of random values with its unit: any table is valid, -128 excepted."""
+def random_levels(rng, codec, odd):
+    """A level table of random values with its unit: any table is valid, -128 excepted. The compressor's are odd,
+    level[~i] = -level[i], which kernels may make use of."""
     levels = np.clip(np.rint(rng.standard_normal(2**codec.window) * 40), -127, 127).astype(np.int8)
+    if odd:
+        levels[len(levels) // 2:] = -levels[:len(levels) // 2][::-1]
     return levels, float(np.float32(1 / 40))
 
 
@@ -342,11 +345,12 @@ class Module:
 class RandomCheckpoint:
     """A random model; modules named in `compress` are stored with a codec, the others as plain floats."""
 
-    def __init__(self, config, compress, rotation=128, seed=1, dtype="F32", overrides=None):
+    def __init__(self, config, compress, rotation=128, seed=1, dtype="F32", overrides=None,
+                 odd_levels=False):
         self.config = dict(config)
         self.rng = np.random.default_rng(seed)
         self.tensors, self.metadata, self.modules = {}, {}, {}
-        self.rotation, self.dtype = rotation, dtype
+        self.rotation, self.dtype, self.odd_levels = rotation, dtype, odd_levels
         overrides = overrides or {}
         d, vocab = config["hidden_size"], config["vocab_size"]
         self._plain("model.embed_tokens", vocab, d, 1.0, compress, overrides)
@@ -396,7 +400,7 @@ class RandomCheckpoint:
         self.tensors[name + ".codes"] = Tensor.of(codes)
         self.tensors[name + ".scales"] = Tensor.of(scales)
         if codec.is_trellis and "levels." + codec.name not in self.tensors:
-            levels, unit = random_levels(self.rng, codec)
+            levels, unit = random_levels(self.rng, codec, self.odd_levels)
             self.tensors["levels." + codec.name] = Tensor.of(levels)
             self.metadata[f"levels.{codec.name}.unit"] = repr(unit)
 
