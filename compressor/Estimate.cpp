@@ -63,7 +63,7 @@ CompressEstimate qlr::estimateCompression(const ModelConfig &model, const Compre
   Machine machine;
   CompressEstimate sum;
   double tokens = double(windows) * double(length), hidden = model.hiddenSize;
-  double linearBytes = 0, linearWeights = 0, blockWeights = 0, widest = 0, tallest = 0;
+  double linearBytes = 0, linearWeights = 0, blockWeights = 0, widest = 0, tallest = 0, ranked = 0;
   for (uint32_t layer = 0; layer < model.layers; ++layer) {
     std::map<std::string, double> inputs;
     double weights = 0;
@@ -81,10 +81,16 @@ CompressEstimate qlr::estimateCompression(const ModelConfig &model, const Compre
         continue;
       inputs[module.input] = columns;
       DecomposeOptions defaults;
-      double rounds = entry.rank ? defaults.rounds : 1;
-      sum.seconds += rounds * (3 * n / machine.encodingRate(*entry.codec) + 14 * n * columns / machine.flops);
-      if (entry.rank)
-        sum.seconds += rounds * 2 * n * 2 * (entry.rank + 16.0) * 10 / machine.flops;
+      // LDLQ and two sweeps; with factors another sweep in every round.
+      double passes = entry.rank ? 3 + defaults.rounds + defaults.descents : 3;
+      sum.seconds += passes * (n / machine.encodingRate(*entry.codec) + 5 * n * columns / machine.flops);
+      if (entry.rank) {
+        double rank = entry.rank, fits = 1 + defaults.rounds;
+        sum.seconds += fits * (2 * n * 2 * (rank + 16) * 10 + 6 * columns * columns * rank) / machine.flops;
+        // Errors in fp64, three times a round; the metric less what L answers; matrices as they are and at their best.
+        sum.seconds += 3 * fits * 4 * n * columns / machine.flops;
+        ranked = std::max(ranked, columns * columns * 4 + n * 12);
+      }
       widest = std::max(widest, columns);
       tallest = std::max(tallest, n);
     }
@@ -106,8 +112,9 @@ CompressEstimate qlr::estimateCompression(const ModelConfig &model, const Compre
   double activations =
       batch * (4 * double(model.intermediateSize) + 6 * hidden) * 4 + batch * double(length) * model.heads * 8;
   // fp32 weights of the block; for the widest input moment, Hessian, factors and their temporaries; for the largest
-  // matrix its rotated copy, targets, values and errors.
-  sum.memoryBytes = 3e8 + std::max(8 * blockWeights + widest * widest * 76 + tallest * 40 + activations, tables);
+  // matrix its rotated copy, targets, values and errors; for factors what their rounds keep.
+  sum.memoryBytes =
+      3e8 + std::max(8 * blockWeights + widest * widest * 76 + tallest * 40 + ranked + activations, tables);
   sum.outputBytes = linearBytes + tableBytes;
   sum.workBytes = (4 * hidden + 2 * double(std::max(model.intermediateSize, model.qRows()))) * tokens * 4 + linearBytes;
   sum.bitsPerWeight = linearWeights > 0 ? 8 * linearBytes / linearWeights : 0;

@@ -4,12 +4,14 @@ each with ranks 0, 8 and 32 and with 128, 8, 2 and 1 tokens.
 
 The probe and the second definition of the formats are those of kernels.py. By default a set of combinations in which every
 pair of choices occurs (deterministic, greedy). QLR_FULL=1 runs the full product at one width and for one chip; QLR_CODECS
-as there.
+as there. QLR_RESULTS=FILE adds a row to a file for each combination that passed and leaves out those that have one, so that
+the full product can be interrupted. docs/results/gpu-product.txt is such a file.
 Each combination also runs in another order of blocks and threads, which must give the same bits.
 """
 import concurrent.futures
 import itertools
 import os
+import pathlib
 import random
 
 import numpy as np
@@ -51,6 +53,10 @@ def all_combinations():
 
 def pairs(c):
     return set(itertools.combinations(sorted(c.items()), 2))
+
+
+def row(c):
+    return " ".join(str(v) or "-" for v in c.values())
 
 
 def covering():
@@ -100,6 +106,9 @@ class GpuKernels(qlrtest.Case):
         combinations = covering()
         if os.environ.get("QLR_FULL"):
             combinations = [c for c in all_combinations() if (c["width"], c["chip"]) == (200, "sm_86")]
+        results = pathlib.Path(os.environ.get("QLR_RESULTS", os.devnull))
+        done = [line.split(" 128:")[0] for line in results.read_text().splitlines()] if results.exists() else []
+        combinations = [c for c in combinations if row(c) not in done]
         print(len(combinations), "combinations", flush=True)
         self.objects = self.tmp / "objects"  # many combinations have kernels in common
         self.objects.mkdir()
@@ -108,11 +117,13 @@ class GpuKernels(qlrtest.Case):
             for c, job in jobs:
                 with self.subTest(**c):
                     errors, repeated = job.result()
-                    print(" ".join(str(v) or "-" for v in c.values()),
-                          " ".join(f"{chunk}:{e:.1e}" for chunk, e in errors.items()), flush=True)
+                    line = row(c) + " " + " ".join(f"{chunk}:{e:.1e}" for chunk, e in errors.items())
+                    print(line, flush=True)
                     allowed = kernels.BOUND[qlrformat.Codec(c["codec"]).activation_bits]
                     self.assertEqual({k: f"{e:.2e}" for k, e in errors.items() if not e <= allowed}, {}, f"allowed {allowed}")
                     self.assertTrue(repeated, "another order of blocks gives other bits")
+                    with results.open("a") as out:
+                        print(line, file=out)
 
 
 if __name__ == "__main__":
