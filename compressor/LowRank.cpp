@@ -8,8 +8,8 @@ using namespace qlr;
 
 namespace {
 
-/// Damping of the metric that L is encoded in.
-constexpr double factorDamping = 1e-4;
+/// The share of what L can answer that Q's metric keeps: without it that metric is singular.
+constexpr double keptShare = 0.1;
 
 at::Tensor randomColumns(int64_t rows, int64_t columns, uint64_t seed) {
   Random random(seed, "subspace");
@@ -25,6 +25,27 @@ at::Tensor orthonormal(const at::Tensor &x) { return std::get<0>(at::linalg_qr(x
 /// H without the padding.
 at::Tensor hessian(const Metric &metric) {
   return metric.h64().slice(0, 0, metric.columns()).slice(1, 0, metric.columns());
+}
+
+/// H R^T and R H R^T, fp64.
+struct Projection {
+  at::Tensor hr, gram;
+  Projection(const Metric &metric, const at::Tensor &r) {
+    at::Tensor r64 = r.to(at::kDouble);
+    hr = hessian(metric).mm(r64.t());
+    gram = r64.mm(hr);
+  }
+};
+
+/// The metric of L: its error meets R x.
+Metric leftMetric(const Metric &metric, const at::Tensor &r) {
+  return Metric(Projection(metric, r).gram, 1e-4, "low-rank factor");
+}
+
+/// gram^-1 b, where factors may have rows of zeros.
+at::Tensor solve(at::Tensor gram, const at::Tensor &b) {
+  gram.diagonal().add_(1e-9 * gram.diagonal().mean().item<double>() + 1e-30);
+  return at::linalg_solve(gram, b);
 }
 
 /// The products with A and H in fp32 are exact enough for a subspace; its orthogonalisation is in fp64.
@@ -53,18 +74,19 @@ LowRankPair qlr::bestLowRank(const at::Tensor &a, const Metric &metric, int64_t 
 }
 
 at::Tensor qlr::leftGivenRight(const at::Tensor &a, const Metric &metric, const at::Tensor &r) {
-  at::Tensor hr = hessian(metric).mm(r.to(at::kDouble).t());
-  at::Tensor gram = r.to(at::kDouble).mm(hr);
-  gram.diagonal().add_(1e-9 * gram.diagonal().mean().item<double>() + 1e-30);
-  at::Tensor cross = a.to(at::kDouble).mm(hr);
-  return at::linalg_solve(gram, cross.t()).t().to(at::kFloat).contiguous();
+  Projection p(metric, r);
+  return solve(p.gram, a.to(at::kDouble).mm(p.hr).t()).t().to(at::kFloat).contiguous();
 }
 
 at::Tensor qlr::rightGivenLeft(const at::Tensor &a, const at::Tensor &l) {
   at::Tensor l64 = l.to(at::kDouble);
-  at::Tensor gram = l64.t().mm(l64);
-  gram.diagonal().add_(1e-9 * gram.diagonal().mean().item<double>() + 1e-30);
-  return at::linalg_solve(gram, l64.t().mm(a.to(at::kDouble))).to(at::kFloat).contiguous();
+  return solve(l64.t().mm(l64), l64.t().mm(a.to(at::kDouble))).to(at::kFloat).contiguous();
+}
+
+at::Tensor qlr::hessianWithoutLeft(const Metric &metric, const at::Tensor &r, double kept) {
+  Projection p(metric, r);
+  at::Tensor hr = padTo(p.hr, metric.paddedColumns(), r.size(0));
+  return at::addmm(metric.h(), hr.to(at::kFloat), solve(p.gram, hr.t()).to(at::kFloat), 1, kept - 1);
 }
 
 at::Tensor QuantizedPair::product() const { return l.dense.mm(r.dense); }
@@ -77,8 +99,7 @@ QuantizedPair qlr::quantizedLowRank(const at::Tensor &a, const Metric &metric, i
   for (unsigned i = 0; i < rounds; ++i) {
     QuantizedPair now;
     now.r = quantize(pair.r, factors, metric, {.feedback = true, .sweeps = 1});
-    at::Tensor r = now.r.dense.to(at::kDouble);
-    Metric inner(r.mm(hessian(metric)).mm(r.t()), factorDamping, "low-rank factor");
+    Metric inner = leftMetric(metric, now.r.dense);
     now.l = quantize(leftGivenRight(a, metric, now.r.dense), factors, inner, {.feedback = true, .sweeps = 1});
     double error = metric.error(a - now.product());
     pair.r = rightGivenLeft(a, now.l.dense);
@@ -94,33 +115,13 @@ at::Tensor Decomposition::dense() const { return factors ? q.dense + factors->pr
 
 namespace {
 
-/// H less most of what L can answer: for any Q the L of least error leaves tr(E H' E^T) of E = W - Q, with H' = H - H
-/// R^T (R H R^T)^-1 R H. A share of the difference stays, so that Q does not rely on an L that int4 cannot hold.
-at::Tensor deflated(const Metric &metric, const at::Tensor &r) {
-  constexpr double kept = 0.1;
-  at::Tensor r64 = r.to(at::kDouble);
-  at::Tensor hr = metric.h64().mm(padTo(r64, r.size(0), metric.paddedColumns()).t());
-  at::Tensor gram = hr.slice(0, 0, metric.columns()).t().mm(r64.t());
-  gram.diagonal().add_(1e-9 * gram.diagonal().mean().item<double>() + 1e-30);
-  at::Tensor answered = at::linalg_solve(gram, hr.t());
-  return at::addmm(metric.h(), hr.to(at::kFloat), answered.to(at::kFloat), 1, kept - 1);
-}
-
-void improve(TileQuantizer &q, const at::Tensor &h) {
-  q.sweep(h);
-  q.refitRowScales(h);
-}
-
 /// Q, L and R of one matrix while they are fitted to each other; keeps the best they ever were.
 class Alternation {
 public:
   Alternation(const at::Tensor &weights, const Encoder &encoder, const Metric &metric, const DecomposeOptions &options)
       : weights(weights), metric(metric), options(options), factors(lowRank(weights)),
         q(weights - factors.product(), encoder) {
-    q.ldlq(metric, options.quantize.feedback);
-    q.refitRowScales(metric.h());
-    for (unsigned i = 0; i < options.quantize.sweeps; ++i)
-      improve(q, metric.h());
+    q.encode(metric, options.quantize);
     keepBest();
   }
 
@@ -130,9 +131,9 @@ public:
       bool better = keepBest();
       q.retarget(weights - factors.product());
       if (options.quantize.sweeps)
-        improve(q, deflated(metric, factors.r.dense));
+        q.descend(hessianWithoutLeft(metric, factors.r.dense, keptShare));
       else
-        q.ldlq(metric, options.quantize.feedback);
+        q.encode(metric, options.quantize);
       better |= keepBest();
       idle = better ? 0 : idle + 1;
       if (idle == 2)
@@ -144,17 +145,15 @@ public:
   void descend() {
     if (!options.quantize.sweeps)
       return;
-    at::Tensor r = factors.r.dense.to(at::kDouble);
-    Metric inner(r.mm(hessian(metric)).mm(r.t()), factorDamping, "low-rank factor");
+    Metric inner = leftMetric(metric, factors.r.dense);
     TileQuantizer l(leftGivenRight(weights - q.dense(), metric, factors.r.dense), *options.factors);
-    l.ldlq(inner, true);
-    l.refitRowScales(inner.h());
+    l.encode(inner, {.feedback = true});
     for (unsigned i = 0; i < options.descents; ++i) {
       l.retarget(leftGivenRight(weights - q.dense(), metric, factors.r.dense));
-      improve(l, inner.h());
+      l.descend(inner.h());
       factors.l = l.finish(nullptr);
       q.retarget(weights - factors.product());
-      improve(q, metric.h());
+      q.descend(metric.h());
       keepBest();
     }
   }

@@ -26,6 +26,10 @@ at::Tensor leftGivenRight(const at::Tensor &a, const Metric &metric, const at::T
 /// The best R for a given L: L^+ A; H cancels.
 at::Tensor rightGivenLeft(const at::Tensor &a, const at::Tensor &l);
 
+/// H - (1 - kept) H R^T (R H R^T)^-1 R H, fp32 and padded like Metric::h(). With kept = 0, tr(E H' E^T) is what the
+/// best L for this R leaves of an error E = W - Q.
+at::Tensor hessianWithoutLeft(const Metric &metric, const at::Tensor &r, double kept);
+
 /// Both factors as they are stored.
 struct QuantizedPair {
   Quantized l, r;

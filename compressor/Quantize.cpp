@@ -45,7 +45,8 @@ at::Tensor TileQuantizer::dequantized() const {
 at::Tensor TileQuantizer::dense() const { return dequantized().slice(0, 0, rows).slice(1, 0, columns).contiguous(); }
 
 /// Candidate codes and values (in units of the scales) for the column tile at `column`.
-at::Tensor TileQuantizer::encode(const at::Tensor &targets, int64_t column, std::vector<uint8_t> &tileCodes) const {
+at::Tensor TileQuantizer::encodeTiles(const at::Tensor &targets, int64_t column,
+                                      std::vector<uint8_t> &tileCodes) const {
   at::Tensor scale = scaleAt(column);
   at::Tensor x = at::where(scale > 0, targets / scale, at::zeros({}, at::kFloat)).contiguous();
   at::Tensor found = at::empty_like(x);
@@ -92,7 +93,7 @@ void TileQuantizer::ldlq(const Metric &metric, bool feedback) {
       at::Tensor target = targets.slice(1, k, k + tileColumns);
       if (feedback && k > from)
         target = target + errors.slice(1, 0, k - from).mm(m.slice(0, 0, k - from).slice(1, k, k + tileColumns));
-      at::Tensor found = encode(target, k, tileCodes);
+      at::Tensor found = encodeTiles(target, k, tileCodes);
       put(k, found, tileCodes);
       errors.slice(1, k - from, k - from + tileColumns).copy_(w.slice(1, k, k + tileColumns) - found * scaleAt(k));
     }
@@ -114,22 +115,22 @@ void TileQuantizer::refitRowScales(const at::Tensor &h) {
 
 /// The best value of a tile given all others is its value plus G H_kk^{-1}, where G = E H. What the encoder makes of it
 /// is taken where (target - value) H_kk (target - value)^T falls.
-void TileQuantizer::sweep(const at::Tensor &metric) {
-  at::Tensor gradient = (w - dequantized()).mm(metric);
+void TileQuantizer::sweep(const at::Tensor &h) {
+  at::Tensor gradient = (w - dequantized()).mm(h);
   int64_t width = w.size(1), strips = w.size(0) / tileRows;
   std::vector<uint8_t> tileCodes, taken(strips);
   for (int64_t from = 0; from < width; from += batchColumns) {
     int64_t to = std::min(from + batchColumns, width);
     at::Tensor change = at::zeros({w.size(0), to - from}, at::kFloat);
     for (int64_t k = from; k < to; k += tileColumns) {
-      at::Tensor h = metric.slice(0, k, k + tileColumns).slice(1, k, k + tileColumns);
+      at::Tensor block = h.slice(0, k, k + tileColumns).slice(1, k, k + tileColumns);
       at::Tensor g = gradient.slice(1, k, k + tileColumns);
       at::Tensor scale = scaleAt(k);
       at::Tensor old = values.slice(1, k, k + tileColumns).clone();
-      at::Tensor target = old * scale + g.mm(at::linalg_inv(h));
-      at::Tensor found = encode(target, k, tileCodes);
+      at::Tensor target = old * scale + g.mm(at::linalg_inv(block));
+      at::Tensor found = encodeTiles(target, k, tileCodes);
       at::Tensor eOld = target - old * scale, eNew = target - found * scale;
-      at::Tensor gain = (eOld.mm(h) * eOld - eNew.mm(h) * eNew).sum(1).reshape({strips, tileRows}).sum(1);
+      at::Tensor gain = (eOld.mm(block) * eOld - eNew.mm(block) * eNew).sum(1).reshape({strips, tileRows}).sum(1);
       at::Tensor better = gain > 0;
       const bool *flags = better.data_ptr<bool>();
       std::copy(flags, flags + strips, taken.begin());
@@ -138,10 +139,10 @@ void TileQuantizer::sweep(const at::Tensor &metric) {
       change.slice(1, k - from, k - from + tileColumns).copy_(delta);
       if (k + tileColumns < to)
         gradient.slice(1, k + tileColumns, to)
-            .sub_(delta.mm(metric.slice(0, k, k + tileColumns).slice(1, k + tileColumns, to)));
+            .sub_(delta.mm(h.slice(0, k, k + tileColumns).slice(1, k + tileColumns, to)));
     }
     if (to < width)
-      gradient.slice(1, to, width).sub_(change.mm(metric.slice(0, from, to).slice(1, to, width)));
+      gradient.slice(1, to, width).sub_(change.mm(h.slice(0, from, to).slice(1, to, width)));
   }
 }
 
@@ -162,10 +163,22 @@ Quantized TileQuantizer::finish(const Metric *metric) const {
   return result;
 }
 
+void TileQuantizer::encode(const Metric &metric, const QuantizeOptions &options) {
+  ldlq(metric, options.feedback);
+  refitRowScales(metric.h());
+  for (unsigned i = 0; i < options.sweeps; ++i)
+    descend(metric.h());
+}
+
+void TileQuantizer::descend(const at::Tensor &h) {
+  sweep(h);
+  refitRowScales(h);
+}
+
 void TileQuantizer::encodePlain() {
   std::vector<uint8_t> tileCodes;
   for (int64_t k = 0; k < w.size(1); k += tileColumns) {
-    at::Tensor found = encode(w.slice(1, k, k + tileColumns), k, tileCodes);
+    at::Tensor found = encodeTiles(w.slice(1, k, k + tileColumns), k, tileCodes);
     put(k, found, tileCodes);
   }
 }
@@ -173,12 +186,7 @@ void TileQuantizer::encodePlain() {
 Quantized qlr::quantize(const at::Tensor &weights, const Encoder &encoder, const Metric &metric,
                         const QuantizeOptions &options) {
   TileQuantizer q(weights, encoder);
-  q.ldlq(metric, options.feedback);
-  q.refitRowScales(metric.h());
-  for (unsigned i = 0; i < options.sweeps; ++i) {
-    q.sweep(metric.h());
-    q.refitRowScales(metric.h());
-  }
+  q.encode(metric, options);
   return q.finish(&metric);
 }
 

@@ -36,12 +36,11 @@ public:
 
   /// Other weights of the same shape from now on; codes and scales stay as they are.
   void retarget(const at::Tensor &weights);
-  /// Encodes every tile, from the first column to the last.
-  void ldlq(const Metric &metric, bool feedback);
-  /// Codes of each column tile given all others, taken where tr(E H E^T) falls.
-  void sweep(const at::Tensor &h);
-  /// The row scales of least error; groups keep theirs.
-  void refitRowScales(const at::Tensor &h);
+  /// Encodes every tile, from the first column to the last, refits the row scales, and descends.
+  void encode(const Metric &metric, const QuantizeOptions &options);
+  /// A round of coordinate descent: codes of each column tile given all others, taken where tr(E H E^T) falls, then the
+  /// row scales of least error (groups keep theirs).
+  void descend(const at::Tensor &h);
   /// Encodes every tile by itself, without a metric.
   void encodePlain();
 
@@ -51,10 +50,13 @@ public:
   Quantized finish(const Metric *metric) const;
 
 private:
+  void ldlq(const Metric &metric, bool feedback);
+  void sweep(const at::Tensor &h);
+  void refitRowScales(const at::Tensor &h);
   at::Tensor scaleAt(int64_t column) const;
   at::Tensor dequantized() const;
   void roundScales();
-  at::Tensor encode(const at::Tensor &targets, int64_t column, std::vector<uint8_t> &tileCodes) const;
+  at::Tensor encodeTiles(const at::Tensor &targets, int64_t column, std::vector<uint8_t> &tileCodes) const;
   void put(int64_t column, const at::Tensor &found, const std::vector<uint8_t> &tileCodes,
            const std::vector<uint8_t> *strips = nullptr);
 

@@ -66,7 +66,8 @@ def covering():
     left = set().union(*(pairs(c) for c in everything))
     chosen = []
     while left:
-        best = max(random.Random(len(chosen)).sample(everything, min(400, len(everything))), key=lambda c: len(pairs(c) & left))
+        some = random.Random(len(chosen)).sample(everything, min(400, len(everything)))
+        best = max(some, key=lambda c: len(pairs(c) & left))
         if not pairs(best) & left:
             best = next(c for c in everything if pairs(c) & left)
         chosen.append(best)

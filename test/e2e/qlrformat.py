@@ -345,8 +345,7 @@ class Module:
 class RandomCheckpoint:
     """A random model; modules named in `compress` are stored with a codec, the others as plain floats."""
 
-    def __init__(self, config, compress, rotation=128, seed=1, dtype="F32", overrides=None,
-                 odd_levels=False):
+    def __init__(self, config, compress, rotation=128, seed=1, dtype="F32", overrides=None, odd_levels=False):
         self.config = dict(config)
         self.rng = np.random.default_rng(seed)
         self.tensors, self.metadata, self.modules = {}, {}, {}

@@ -158,6 +158,37 @@ TEST(LowRank, EachFactorIsBestForTheOther) {
   }
 }
 
+TEST(LowRank, MetricWithoutLeftIsWhatTheBestLeftFactorLeaves) {
+  constexpr int64_t rows = 20, n = 30, rank = 4; // columns of padding
+  Metric metric(correlatedMoment(n, 24), 0.01, "test");
+  at::Tensor r = normal(rank, n, 25).to(at::kFloat), e = normal(rows, n, 26).to(at::kFloat);
+  double left = metric.error(e - leftGivenRight(e, metric, r).mm(r)), whole = metric.error(e);
+  for (double kept : {0.0, 0.1, 1.0}) {
+    at::Tensor h = hessianWithoutLeft(metric, r, kept), padded = padTo(e, rows, metric.paddedColumns());
+    EXPECT_NEAR(value((padded.mm(h) * padded).sum()), left + kept * (whole - left), 1e-4 * whole);
+  }
+}
+
+TEST(LowRank, EveryPartOfTheAlternationLowersTheError) {
+  constexpr int64_t rows = 64, n = 64;
+  at::Tensor w = normal(rows, n, 27).to(at::kFloat);
+  Metric metric(correlatedMoment(n, 28), 0.01, "test");
+  const Encoder &encoder = Encoder::get(Codec::get("trellis2"));
+  auto error = [&](QuantizeOptions quantize, unsigned rounds, unsigned descents) {
+    DecomposeOptions options{.quantize = quantize, .rank = 8, .factors = &Encoder::get(Codec::get("int4"))};
+    options.rounds = rounds;
+    options.descents = descents;
+    return decompose(w, encoder, metric, options).error;
+  };
+  QuantizeOptions swept{.feedback = true, .sweeps = 2};
+  double first = error(swept, 0, 0), fitted = error(swept, 6, 0);
+  EXPECT_LT(fitted, first);
+  EXPECT_LT(error(swept, 6, 6), fitted);
+  // Round to nearest has no metric to sweep in; its rounds encode Q anew.
+  QuantizeOptions nearest{.feedback = false};
+  EXPECT_LT(error(nearest, 6, 6), error(nearest, 0, 0));
+}
+
 TEST(LowRank, DecompositionKeepsTheBestIterate) {
   constexpr int64_t rows = 64, n = 64;
   at::Tensor w = normal(rows, n, 14).to(at::kFloat);
