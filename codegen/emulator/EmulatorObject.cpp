@@ -1,12 +1,12 @@
 // From a module of one kernel to an object: retarget, rewrite, wrap, generate code.
 #include "codegen/emulator/EmulatorObject.h"
 
+#include "codegen/LlvmAnalyses.h"
 #include "codegen/emulator/KernelRewriter.h"
 #include "codegen/host/HostObject.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/IR/Verifier.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Transforms/IPO/AlwaysInliner.h"
 #include "llvm/Transforms/Utils/ModuleUtils.h"
@@ -46,17 +46,8 @@ void inlineFunctions(Module &module, Function &kernel) {
       function.addFnAttr(Attribute::AlwaysInline);
       function.setLinkage(GlobalValue::InternalLinkage);
     }
-  ModuleAnalysisManager modules;
-  FunctionAnalysisManager functions;
-  LoopAnalysisManager loops;
-  CGSCCAnalysisManager cgscc;
   PassBuilder builder;
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(cgscc);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, cgscc, modules);
-  AlwaysInlinerPass(/*InsertLifetime=*/false).run(module, modules);
+  AlwaysInlinerPass(/*InsertLifetime=*/false).run(module, LlvmAnalyses(builder).get());
 }
 
 void stripAttributes(Module &module) {

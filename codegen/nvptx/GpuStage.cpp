@@ -79,11 +79,8 @@ Value GpuStage::elementAddress(Value matrix, Value token, Value column) {
 }
 
 Value GpuStage::loadVector(Value vector, Value index) {
-  Value address = e.at(pointer(vector), index, 4);
-  // What another kernel or stage makes may be written while this launch runs; only the weights arena is constant.
-  // Statistics are results of stages or of launches, vectors of the checkpoint are arguments of rank one that no stage
-  // makes; both may be arguments, so the ordinary path serves both.
-  return e.loadF32(address);
+  // Not the read-only path: a statistic may be written while this launch runs.
+  return e.loadF32(e.at(pointer(vector), index, 4));
 }
 
 Value GpuStage::position(Value positionTensor) { return e.loadI32(pointer(positionTensor)); }

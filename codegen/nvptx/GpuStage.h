@@ -74,7 +74,7 @@ private:
   mlir::Value pointer(mlir::Value value, int64_t component = 0);
   /// Address of element (token, column) of a matrix in memory.
   mlir::Value elementAddress(mlir::Value matrix, mlir::Value token, mlir::Value column);
-  /// Loads of vectors in the weights arena use the read-only path, those of workspace values the ordinary one.
+  /// Element `index` of an f32 vector: a weight or a statistic.
   mlir::Value loadVector(mlir::Value vector, mlir::Value index);
   /// i32 position of the first token of the chunk.
   mlir::Value position(mlir::Value positionTensor);
