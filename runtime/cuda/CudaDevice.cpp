@@ -17,20 +17,6 @@ namespace {
 /// Left to the driver where no limit is given: kernels' code, graphs.
 constexpr uint64_t headroom = 128'000'000;
 
-Arena arenaOf(PlanArg::Kind kind) {
-  switch (kind) {
-  case PlanArg::Kind::Weights:
-    return Arena::Weights;
-  case PlanArg::Kind::Workspace:
-    return Arena::Workspace;
-  case PlanArg::Kind::State:
-    return Arena::State;
-  case PlanArg::Kind::Cache:
-    return Arena::Cache;
-  }
-  return Arena::Workspace;
-}
-
 /// Results that say a kernel did wrong, not its launcher.
 bool isKernelFault(CUresult result) {
   return result == CUDA_ERROR_ILLEGAL_ADDRESS || (result >= CUDA_ERROR_ASSERT && result <= CUDA_ERROR_LAUNCH_FAILED) ||

@@ -16,20 +16,6 @@ constexpr uint64_t guardBytes = 1u << 16; // nobody's, so that the end of an are
 
 size_t indexOf(Arena arena) { return static_cast<size_t>(arena); }
 
-Arena arenaOf(PlanArg::Kind kind) {
-  switch (kind) {
-  case PlanArg::Kind::Weights:
-    return Arena::Weights;
-  case PlanArg::Kind::State:
-    return Arena::State;
-  case PlanArg::Kind::Cache:
-    return Arena::Cache;
-  case PlanArg::Kind::Workspace:
-    break;
-  }
-  return Arena::Workspace;
-}
-
 /// Where in the weights a step's argument may begin, in order; what an argument may be used for ends at the next.
 std::vector<uint64_t> weightOffsets(const Plan &plan) {
   std::vector<uint64_t> offsets = {plan.weightsBytes};

@@ -9,6 +9,20 @@
 
 namespace qlr {
 
+Arena arenaOf(PlanArg::Kind kind) {
+  switch (kind) {
+  case PlanArg::Kind::Weights:
+    return Arena::Weights;
+  case PlanArg::Kind::Workspace:
+    return Arena::Workspace;
+  case PlanArg::Kind::State:
+    return Arena::State;
+  case PlanArg::Kind::Cache:
+    return Arena::Cache;
+  }
+  return Arena::Workspace;
+}
+
 std::vector<std::pair<std::string, std::string>> listDevices() {
   std::string levels;
   for (CpuLevel level : supportedCpuLevels())

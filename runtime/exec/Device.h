@@ -2,6 +2,8 @@
 // interface.
 #pragma once
 
+#include "runtime/format/Plan.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,10 +13,6 @@
 
 namespace qlr {
 
-struct Plan;
-struct PlanRegion;
-struct TokenPlan;
-
 /// The four memories that a plan's steps address by offset.
 enum class Arena {
   Weights,   ///< read-only, as the artifact lays them out
@@ -22,6 +20,9 @@ enum class Arena {
   Workspace, ///< activations and logits
   State      ///< position and token ids: the only thing that changes between two launches of one plan
 };
+
+/// The memory that a step's argument of this kind lies in.
+Arena arenaOf(PlanArg::Kind kind);
 
 /// What the user asked of a device.
 struct DeviceOptions {

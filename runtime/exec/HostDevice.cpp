@@ -17,20 +17,6 @@ constexpr uint64_t maxItems = 1u << 30; // so that claims beyond the end do not 
 
 size_t indexOf(Arena arena) { return static_cast<size_t>(arena); }
 
-Arena arenaOf(PlanArg::Kind kind) {
-  switch (kind) {
-  case PlanArg::Kind::Weights:
-    return Arena::Weights;
-  case PlanArg::Kind::Workspace:
-    return Arena::Workspace;
-  case PlanArg::Kind::State:
-    return Arena::State;
-  case PlanArg::Kind::Cache:
-    return Arena::Cache;
-  }
-  return Arena::Workspace;
-}
-
 } // namespace
 
 HostDevice::HostDevice(const DeviceOptions &options, std::shared_ptr<ThreadPool> threads)

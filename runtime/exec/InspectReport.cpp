@@ -1,23 +1,11 @@
 // A report as JSON and as text.
 #include "runtime/exec/Inspect.h"
 #include "runtime/exec/Memory.h"
+#include "runtime/exec/Text.h"
 #include "runtime/format/Safetensors.h"
-
-#include <cstdarg>
-#include <cstdio>
 
 namespace qlr {
 namespace {
-
-std::string format(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
-std::string format(const char *pattern, ...) {
-  char text[1024];
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text, sizeof text, pattern, arguments);
-  va_end(arguments);
-  return text;
-}
 
 nlohmann::json moduleJson(const ModuleReport &module) {
   nlohmann::json out = {{"name", module.name},        {"codec", module.codec}, {"shape", {module.rows, module.columns}},
@@ -61,32 +49,33 @@ nlohmann::json Report::toJson() const {
 }
 
 std::string Report::toText(bool everyTensor) const {
-  std::string out = path + "\n" + format("%-16s %s, %zu tensors\n", "kind", kind.c_str(), tensors.size());
-  out += format("%-16s %s (%lu)\n", "bytes", formatBytes(bytes).c_str(), static_cast<unsigned long>(bytes));
+  std::string out = path + "\n" + formatText("%-16s %s, %zu tensors\n", "kind", kind.c_str(), tensors.size());
+  out += formatText("%-16s %s (%lu)\n", "bytes", formatBytes(bytes).c_str(), static_cast<unsigned long>(bytes));
   if (bitsPerWeight)
-    out += format("%-16s %.4f (decoder linears, all metadata)\n", "bits per weight", *bitsPerWeight);
+    out += formatText("%-16s %.4f (decoder linears, all metadata)\n", "bits per weight", *bitsPerWeight);
   if (memory)
-    out += format("%-16s %s on %s for a context of %u: weights %s, cache %s, workspace %s%s\n", "memory",
-                  formatBytes(memory->total()).c_str(), target.c_str(), context, formatBytes(memory->weights).c_str(),
-                  formatBytes(memory->cache).c_str(), formatBytes(memory->workspace + memory->state).c_str(),
-                  memory->hostWeights ? ("; host memory " + formatBytes(memory->hostWeights)).c_str() : "");
+    out +=
+        formatText("%-16s %s on %s for a context of %u: weights %s, cache %s, workspace %s%s\n", "memory",
+                   formatBytes(memory->total()).c_str(), target.c_str(), context, formatBytes(memory->weights).c_str(),
+                   formatBytes(memory->cache).c_str(), formatBytes(memory->workspace + memory->state).c_str(),
+                   memory->hostWeights ? ("; host memory " + formatBytes(memory->hostWeights)).c_str() : "");
   if (!modules.empty())
-    out += format("\n%-44s %-12s %14s %6s %12s %8s%s\n", "module", "codec", "shape", "rank", "bytes", "bits",
-                  "  correlation");
+    out += formatText("\n%-44s %-12s %14s %6s %12s %8s%s\n", "module", "codec", "shape", "rank", "bytes", "bits",
+                      "  correlation");
   for (const ModuleReport &module : modules) {
     std::string rank = module.rank ? std::to_string(module.rank) + " " + module.factors : "";
-    std::string correlation = module.correlation ? format("%.5f", *module.correlation)
-                              : module.recorded  ? format("%.5f (recorded)", *module.recorded)
+    std::string correlation = module.correlation ? formatText("%.5f", *module.correlation)
+                              : module.recorded  ? formatText("%.5f (recorded)", *module.recorded)
                                                  : "";
-    out += format("%-44s %-12s %14s %6s %12lu %8.4f  %s\n", module.name.c_str(), module.codec.c_str(),
-                  shapeText({module.rows, module.columns}).c_str(), rank.c_str(),
-                  static_cast<unsigned long>(module.bytes), module.bits(), correlation.c_str());
+    out += formatText("%-44s %-12s %14s %6s %12lu %8.4f  %s\n", module.name.c_str(), module.codec.c_str(),
+                      shapeText({module.rows, module.columns}).c_str(), rank.c_str(),
+                      static_cast<unsigned long>(module.bytes), module.bits(), correlation.c_str());
   }
   if (everyTensor || modules.empty()) {
-    out += format("\n%-60s %-7s %20s %14s\n", "tensor", "type", "shape", "bytes");
+    out += formatText("\n%-60s %-7s %20s %14s\n", "tensor", "type", "shape", "bytes");
     for (const TensorReport &tensor : tensors)
-      out += format("%-60s %-7s %20s %14lu\n", tensor.name.c_str(), tensor.dtype.c_str(),
-                    shapeText(tensor.shape).c_str(), static_cast<unsigned long>(tensor.bytes));
+      out += formatText("%-60s %-7s %20s %14lu\n", tensor.name.c_str(), tensor.dtype.c_str(),
+                        shapeText(tensor.shape).c_str(), static_cast<unsigned long>(tensor.bytes));
   }
   if (!provenance.is_null() && !provenance.empty()) {
     out += "\nprovenance\n";

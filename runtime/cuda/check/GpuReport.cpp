@@ -1,24 +1,13 @@
 #include "runtime/cuda/check/GpuReport.h"
 
 #include "runtime/exec/Memory.h"
+#include "runtime/exec/Text.h"
 
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
 #include <ctime>
 
 namespace qlr::cuda {
 namespace {
-
-std::string format(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
-std::string format(const char *pattern, ...) {
-  char text[1024];
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text, sizeof text, pattern, arguments);
-  va_end(arguments);
-  return text;
-}
 
 std::string today() {
   std::time_t time = std::time(nullptr);
@@ -39,25 +28,26 @@ bool GpuReport::passed() const {
 }
 
 std::string GpuReport::toMarkdown() const {
-  std::string out = format(
+  std::string out = formatText(
       "# %s\n\n%s; commit %s; compute capability %s, %d multiprocessors, %s, driver for CUDA %s.\n\n",
       device.name.c_str(), today().c_str(), commit.empty() ? "unknown" : commit.c_str(), capability(device).c_str(),
       device.multiprocessors, formatBytes(device.memory).c_str(), versionText(driver).c_str());
-  out += format("Copy bandwidth %.1f GB/s (bytes read plus bytes written), reading %.1f GB/s; buffers of %s.\n",
-                bandwidth.copy, bandwidth.read, formatBytes(bandwidth.bytes).c_str());
+  out += formatText("Copy bandwidth %.1f GB/s (bytes read plus bytes written), reading %.1f GB/s; buffers of %s.\n",
+                    bandwidth.copy, bandwidth.read, formatBytes(bandwidth.bytes).c_str());
   if (!parity.empty()) {
-    out +=
-        format("\n## Parity with the host\n\nRelative error of all logits at most %g, greedy ids equal or apart only "
-               "where the reference's two best are closer than twice the largest error.\n\n"
-               "| model | relative error | largest | top-1 equal | greedy ids | same twice | same elsewhere | |\n"
-               "|---|---:|---:|---:|---:|---|---|---|\n",
-               bound);
+    out += formatText(
+        "\n## Parity with the host\n\nRelative error of all logits at most %g, greedy ids equal or apart only "
+        "where the reference's two best are closer than twice the largest error.\n\n"
+        "| model | relative error | largest | top-1 equal | greedy ids | same twice | same elsewhere | |\n"
+        "|---|---:|---:|---:|---:|---|---|---|\n",
+        bound);
     for (const ParityRow &row : parity)
-      out += row.error.empty() ? format("| %s | %.2e | %.2e | %.3f | %zu of %zu | %s | %s | %s |\n", row.model.c_str(),
-                                        row.result.relativeError, row.result.largestError, row.result.topEqual,
-                                        row.result.sameIds, row.result.ids, row.sameTwice ? "yes" : "**no**",
-                                        row.sameElsewhere ? "yes" : "**no**", row.passed() ? "passed" : "**failed**")
-                               : "| " + row.model + " | | | | | | | **" + row.error + "** |\n";
+      out += row.error.empty()
+                 ? formatText("| %s | %.2e | %.2e | %.3f | %zu of %zu | %s | %s | %s |\n", row.model.c_str(),
+                              row.result.relativeError, row.result.largestError, row.result.topEqual,
+                              row.result.sameIds, row.result.ids, row.sameTwice ? "yes" : "**no**",
+                              row.sameElsewhere ? "yes" : "**no**", row.passed() ? "passed" : "**failed**")
+                 : "| " + row.model + " | | | | | | | **" + row.error + "** |\n";
   }
   for (const ShapeTimes &shape : shapes) {
     out += "\n## " + shape.model + " (" + shape.target + ")\n\n";
@@ -67,17 +57,18 @@ std::string GpuReport::toMarkdown() const {
     }
     out += "| plan | ms | tokens/s | weights | GB/s | of copy | spread |\n|---|---:|---:|---:|---:|---:|---:|\n";
     for (const PlanTime &plan : shape.times.plans)
-      out += format("| %u token%s | %.3f | %.1f | %s | %.1f | %.3f | %.3f |\n", plan.tokens,
-                    plan.tokens == 1 ? "" : "s", plan.seconds * 1e3, plan.tokens / plan.seconds,
-                    formatBytes(plan.weightBytes).c_str(), static_cast<double>(plan.weightBytes) / plan.seconds / 1e9,
-                    share(plan.weightBytes, plan.seconds), plan.spread);
+      out +=
+          formatText("| %u token%s | %.3f | %.1f | %s | %.1f | %.3f | %.3f |\n", plan.tokens,
+                     plan.tokens == 1 ? "" : "s", plan.seconds * 1e3, plan.tokens / plan.seconds,
+                     formatBytes(plan.weightBytes).c_str(), static_cast<double>(plan.weightBytes) / plan.seconds / 1e9,
+                     share(plan.weightBytes, plan.seconds), plan.spread);
     out += "\n| tokens | kernel | launches | us | weights | GB/s | of copy | spread | computes |\n"
            "|---:|---|---:|---:|---:|---:|---:|---:|---|\n";
     for (const KernelTime &time : shape.times.kernels)
-      out += format("| %u | %s | %zu | %.2f | %s | %.1f | %.3f | %.3f | %s |\n", time.tokens, time.kernel.c_str(),
-                    time.launches, time.seconds * 1e6, formatBytes(time.weightBytes).c_str(),
-                    static_cast<double>(time.weightBytes) / time.seconds / 1e9, share(time.weightBytes, time.seconds),
-                    time.spread, time.source.c_str());
+      out += formatText("| %u | %s | %zu | %.2f | %s | %.1f | %.3f | %.3f | %s |\n", time.tokens, time.kernel.c_str(),
+                        time.launches, time.seconds * 1e6, formatBytes(time.weightBytes).c_str(),
+                        static_cast<double>(time.weightBytes) / time.seconds / 1e9,
+                        share(time.weightBytes, time.seconds), time.spread, time.source.c_str());
   }
   out += passed() ? "\nEverything passed.\n" : "\n**Something failed.**\n";
   return out;
