@@ -5,6 +5,7 @@
 #include "mlir/IR/AsmState.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/raw_ostream.h"
@@ -42,7 +43,8 @@ int main(int argc, char **argv) {
                                     cl::value_desc("FILE"), cl::location(options.tuneDb), cl::cat(category));
   cl::opt<std::string, true> multiply("multiply", cl::desc("GPU targets: dp4a, imma or hmma wherever it fits"),
                                       cl::location(options.multiply), cl::cat(category));
-  cl::opt<std::string, true> decode("decode", cl::desc("GPU targets: lut2, lut2x32 or lut4 where the codec has it"),
+  cl::opt<std::string, true> decode("decode",
+                                    cl::desc("GPU targets: alu, lut2, lut2x32 or lut4 where the codec has it"),
                                     cl::location(options.decode), cl::cat(category));
   cl::opt<int64_t, true> splits("splits", cl::desc("GPU targets: items that share a result (0: chosen)"),
                                 cl::location(options.splits), cl::cat(category));
@@ -52,7 +54,12 @@ int main(int argc, char **argv) {
   mlir::registerMLIRContextCLOptions();
   mlir::registerPassManagerCLOptions();
   cl::SetVersionPrinter([](llvm::raw_ostream &out) { out << "qlr " QLR_VERSION "\n"; });
-  cl::ParseCommandLineOptions(argc, argv, "qlr compile: a model directory to an artifact\n");
+  // LLVM's libraries bring hundreds of their own.
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(argc, argv,
+                              "qlr compile: a model directory to an artifact\n"
+                              "MLIR's and LLVM's own options are taken, too (--mlir-print-ir-after-all, "
+                              "--mlir-timing, ...; see mlir-opt --help)\n");
   options.f32Cache = cache == "f32";
   options.weights = !noWeights;
   try {
@@ -63,7 +70,7 @@ int main(int argc, char **argv) {
     if (!llvm::is_contained({"", "dp4a", "imma", "hmma"}, options.multiply))
       qlr::fail({.found = "--multiply " + options.multiply, .expected = "dp4a, imma or hmma"});
     if (!llvm::is_contained({"", "alu", "lut2", "lut2x32", "lut4"}, options.decode))
-      qlr::fail({.found = "--decode " + options.decode, .expected = "lut2, lut2x32 or lut4"});
+      qlr::fail({.found = "--decode " + options.decode, .expected = "alu, lut2, lut2x32 or lut4"});
     if (!llvm::is_contained({"graph", "kernels", "planned", "lowered"}, options.emitStage))
       qlr::fail({.found = "--emit-stage " + options.emitStage, .expected = "graph, kernels, planned or lowered"});
     if (!chunks.empty()) {
@@ -71,7 +78,9 @@ int main(int argc, char **argv) {
       llvm::sort(options.chunks);
       if (options.chunks.front() != 1 || options.chunks.back() > 128 ||
           std::adjacent_find(options.chunks.begin(), options.chunks.end()) != options.chunks.end())
-        qlr::fail({.found = "other --chunks", .expected = "different numbers from 1 to 128, 1 among them"});
+        qlr::fail({.found = "--chunks " +
+                            llvm::join(llvm::map_range(chunks, [](int64_t n) { return std::to_string(n); }), ","),
+                   .expected = "different numbers from 1 to 128, 1 among them"});
     }
     if (options.output.empty()) {
       if (options.emit == qlr::Emit::Artifact)

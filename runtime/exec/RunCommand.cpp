@@ -6,6 +6,7 @@
 #include "runtime/exec/ModelStore.h"
 #include "runtime/exec/ModelText.h"
 #include "runtime/format/Error.h"
+#include "runtime/format/Hash.h"
 
 #include <cstdio>
 #include <iostream>
@@ -194,19 +195,27 @@ private:
     return line;
   }
 
-  /// Runs the prompt once for its logits; the answer starts anew.
-  void dumpLogits() {
+  /// Runs the prompt for the logits of all its positions and forgets it again.
+  Generation dumpLogits() {
+    Generation result;
+    const double begin = now();
     std::unique_ptr<std::FILE, int (*)(std::FILE *)> out(std::fopen(flags.dumpLogits.c_str(), "wb"), std::fclose);
     bool good = out != nullptr;
     if (good)
       session.appendAll(history, [&](uint32_t, uint32_t rows, const float *logits, uint64_t stride) {
-        for (uint32_t row = 0; row < rows; ++row)
-          good =
-              good && std::fwrite(logits + row * stride, sizeof(float), session.vocab(), out.get()) == session.vocab();
+        for (uint32_t row = 0; row < rows; ++row) {
+          std::span<const float> own(logits + row * stride, session.vocab());
+          good = good && std::fwrite(own.data(), sizeof(float), own.size(), out.get()) == own.size();
+          if (row + 1 == rows)
+            result.logitsHash = xxh64Hex(std::as_bytes(own));
+        }
       });
     if (!good || std::fflush(out.get()) != 0)
       fail({.file = flags.dumpLogits, .found = "a failed write", .expected = "a file that can be written"});
+    result.promptTokens = session.position();
+    result.promptSeconds = now() - begin;
     session.reset();
+    return result;
   }
 
   /// Generates, streams, and prints the last line.
@@ -236,10 +245,12 @@ private:
       else
         emit((count++ ? "," : "") + std::to_string(id));
     };
-    if (!flags.dumpLogits.empty())
-      dumpLogits();
     std::vector<uint32_t> prompt = history;
-    Generation result = generate(session, *sampler, history, options);
+    Generation result;
+    if (!flags.dumpLogits.empty())
+      result = dumpLogits();
+    if (flags.dumpLogits.empty() || options.maxTokens) // -n 0 runs the prompt once
+      result = generate(session, *sampler, history, options);
     if (decoder)
       emit(decoder->finish());
     if (!flags.json)

@@ -4,6 +4,9 @@ import json
 import re
 import shutil
 
+import numpy as np
+
+import qlrformat
 import qlrtest
 
 VERBS = ["run", "eval", "bench", "inspect", "tokenize", "compile", "compress"]
@@ -23,7 +26,9 @@ class Cli(qlrtest.Case):
         for verb in VERBS:
             with self.subTest(verb=verb):
                 self.assertIn(number, qlrtest.run("qlr", verb, "--version").stdout)
-                self.assertIn("--", qlrtest.run("qlr", verb, "--help").stdout)
+                said = qlrtest.run("qlr", verb, "--help").stdout
+                self.assertIn("--", said)
+                self.assertLess(len(said.splitlines()), 80, "its own options, not those of the libraries it links")
         for verb in VERBS:
             with self.subTest(listed=verb):
                 self.assertIn(verb, qlrtest.run("qlr", "--help").stdout)
@@ -42,6 +47,18 @@ class Cli(qlrtest.Case):
         self.assertEqual(len(got["ids"]), 16)
         self.assertRegex(got["logits_hash"], r"^[0-9a-f]{16}$")
         self.assertGreater(got["tokens_per_second"], 0)
+
+    def test_dumped_logits(self):
+        dump = self.tmp / "logits.f32"
+        options = ("--prompt-ids", "5,9,200,3", "--temp", 0, "--dump-logits", dump)
+        only = qlrtest.run_json("qlr", "run", self.artifact, *options, "-n", 0)
+        self.assertEqual((only["ids"], only["prompt_ids"]), ([], [5, 9, 200, 3]))
+        self.assertGreater(only["prompt_tokens_per_second"], 0)
+        rows = np.fromfile(dump, np.float32).reshape(4, -1)
+        self.assertEqual(only["logits_hash"], qlrformat.xxh64(rows[-1].tobytes()))
+        generated = qlrtest.run_json("qlr", "run", self.artifact, *options, "-n", 2)
+        self.assertEqual(generated["ids"][0], rows[-1].argmax())
+        self.assertTrue(np.array_equal(np.fromfile(dump, np.float32), rows.ravel()), "the same logits")
 
     def test_run_ends_with_one_line(self):
         done = qlrtest.run("qlr", "run", self.artifact, "--raw", "-p", "In the 19th century", "-n", 16, "--temp", 0)
