@@ -78,7 +78,7 @@ def covering():
 class GpuKernels(qlrtest.Case):
     def logits(self, artifact, ids, chunk, *options):
         dump = artifact.with_suffix(f".{chunk}.f32")
-        qlrtest.run("qlr", "run", artifact, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 1, "--json",
+        qlrtest.run("qlr", "run", artifact, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 0, "--json",
                     "--ctx-size", 256, "--threads", 1, "--prefill-chunk", chunk, "--dump-logits", dump, *options)
         return np.fromfile(dump, np.float32)
 

@@ -18,7 +18,7 @@ class GpuModels(qlrtest.Case):
     def next_logits(self, artifact, device, ids, vocab):
         """The logits that follow `ids`."""
         dump = artifact.with_suffix(".f32")
-        qlrtest.run("qlr", "run", artifact, "--device", device, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 1,
+        qlrtest.run("qlr", "run", artifact, "--device", device, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 0,
                     "--ctx-size", 256, "--dump-logits", dump)
         return np.fromfile(dump, np.float32).reshape(len(ids), vocab)[-1]
 

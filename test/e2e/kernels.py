@@ -32,17 +32,18 @@ BYTES = ["--target", "host", "--cache", "f32"]
 
 
 def probe(directory, codec, seed, width=WIDTH, heads=HEADS):
-    config = qlrformat.base_config(width, width, 1, heads, heads, width)
+    config = qlrformat.base_config(width, 16, 1, heads, heads, width)
     layer = "model.layers.0."
     ranks = (0, 0, 0) if qlrformat.Codec(codec).is_float else RANKS
     chain = (layer + "self_attn.v_proj", layer + "self_attn.o_proj", "lm_head")
     compressed = {name: qlrformat.Module(codec, rank) for name, rank in zip(chain, ranks)}
-    zero = np.zeros((width, width))
-    overrides = {layer + f"mlp.{p}_proj": zero for p in ("gate", "up", "down")}
+    overrides = {layer + f"mlp.{p}_proj": np.zeros((16, width)) for p in ("gate", "up")}
+    overrides[layer + "mlp.down_proj"] = np.zeros((width, 16))
     overrides["model.embed_tokens"] = np.random.default_rng(seed).standard_normal((width, width)) * 2.0**-10
     for p in "qk":
         name = f"{layer}self_attn.{p}_proj"
-        overrides[name] = zero
+        # Floats would take most of the emulator's time; not the codec of v, which would be stacked with them.
+        compressed[name] = qlrformat.Module("int4" if codec == "int8" else "int8", zero=True)
         overrides[name + ".bias"] = np.zeros(width)
     return qlrformat.RandomCheckpoint(config, compressed, seed=seed, overrides=overrides).write(directory)
 
@@ -68,7 +69,7 @@ def close_tokens(got, want):
 class Kernels(qlrtest.Case):
     def logits(self, artifact, ids, chunk, level):
         dump = artifact.with_suffix(f".{chunk}.{level}.f32")
-        qlrtest.run("qlr", "run", artifact, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 1, "--json",
+        qlrtest.run("qlr", "run", artifact, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 0, "--json",
                     "--prefill-chunk", chunk, "--cpu-level", level, "--dump-logits", dump)
         return np.fromfile(dump, np.float32)
 

@@ -75,7 +75,7 @@ class Oracle(qlrtest.Case):
 
     def logits(self, artifact, ids, chunk, level):
         dump = self.tmp / "logits.f32"
-        qlrtest.run_json("qlr", "run", artifact, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 1,
+        qlrtest.run_json("qlr", "run", artifact, "--prompt-ids", ",".join(map(str, ids)), "--temp", 0, "-n", 0,
                          "--prefill-chunk", chunk, "--dump-logits", dump, "--cpu-level", level)
         return np.fromfile(dump, np.float32)
 

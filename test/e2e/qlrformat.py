@@ -340,6 +340,7 @@ class Module:
     codec: str
     rank: int = 0
     factors: str = "int4"
+    zero: bool = False  # any codes, with scales that make all weights 0
 
 
 class RandomCheckpoint:
@@ -386,7 +387,7 @@ class RandomCheckpoint:
             self.tensors[rotated_input + ".signs"] = Tensor.of(np.packbits(bits, bitorder="little"))
         codec = Codec(how.codec)
         if not codec.is_float:
-            self._part(module + ".q", codec, rows, columns, std)
+            self._part(module + ".q", codec, rows, columns, 0 if how.zero else std)
         if how.rank:
             self._part(module + ".l", Codec(how.factors), rows, how.rank, how.rank**-0.5)
             self._part(module + ".r", Codec(how.factors), how.rank, columns, std)
@@ -395,7 +396,9 @@ class RandomCheckpoint:
                                 "source_hash": "0" * 16, "correlation": 1.0, "error": 0.0}
 
     def _part(self, name, codec, rows, columns, std):
-        codes, scales = codec.random(self.rng, rows, columns, std)
+        # What is zero leaves the other weights as they would be without it.
+        rng = self.rng if std else np.random.default_rng(1)
+        codes, scales = codec.random(rng, rows, columns, std)
         self.tensors[name + ".codes"] = Tensor.of(codes)
         self.tensors[name + ".scales"] = Tensor.of(scales)
         if codec.is_trellis and "levels." + codec.name not in self.tensors:
