@@ -1,26 +1,28 @@
 #!/usr/bin/env python3
 """Faults planted into the shipped kernels (codegen/emulator/Mutation.h) must not go unnoticed: the emulator's checker reports
-them, or the numbers are wrong. Prints a table: fault, kernel, what noticed it.
+them, or the numbers are wrong.
 
-Every way to multiply and decode, in the form that uses most of the machinery: fused, with a low-rank branch, two items to a
-result. In every kernel and for every kind of fault that has a place in it, one is planted at place after place until it is
+Every way to multiply, to decode and every form, with a low-rank branch and two items to a result; for up to 8 tokens and
+for 128. In every kernel and for every kind of fault that has a place in it, one is planted at place after place until it is
 noticed; at least one must be. (A barrier behind another one, say, can go without harm.) QLR_FULL=1 goes on to all places.
+QLR_RESULTS=FILE writes the table of docs/results/mutations.md: variant, kernel, fault, what noticed it.
 """
-import collections
 import concurrent.futures
 import json
 import os
+import pathlib
 import re
+import typing
 
 import numpy as np
 
 import qlrformat
 import qlrtest
 
-# codec, multiply, decode, tokens at a time
-VARIANTS = [("trellis2", "imma", "lut4", 8), ("trellis2", "dp4a", "lut4", 1), ("trellis2", "hmma", "lut2", 8),
-            ("trellis2", "hmma", "lut2x32", 1), ("trellis3", "imma", "lut2", 1), ("int4", "imma", "", 1),
-            ("int8", "dp4a", "", 1), ("trellis2", "imma", "", 128), ("int4g64", "imma", "", 128), ("f32", "imma", "", 1)]
+FORMS = ("fused", "two-stage", "unfused")
+# Codecs that have a way to decode: one per form.
+DECODED = {"lut4": ("trellis2", "int3", "int2"), "lut2": ("trellis3", "int2g64", "trellis4"),
+           "lut2x32": ("trellis2", "trellis2", "trellis2"), "": ("int4", "int8", "int4g64")}
 KINDS = ("barrier", "index", "mask", "wait", "release", "acquire")
 SEEDS = (5, 6, 7)  # orders of blocks and threads: what one block does alone needs no release
 FULL = bool(os.environ.get("QLR_FULL"))
@@ -28,12 +30,38 @@ MOST = 1000 if FULL else 12  # places of a kind in one kernel
 WIDTH, HEADS = 256, 4
 
 
+class Variant(typing.NamedTuple):
+    codec: str
+    multiply: str
+    decode: str
+    form: str
+    tokens: int  # at a time
+    every: bool = False  # also the kernels without compressed weights, which are the same in all variants
+
+    def __str__(self):
+        return " ".join(str(v) for v in self[:5] if v)
+
+
+def variants():
+    # The longest ones first.
+    result = [Variant("trellis2", "imma", "", "fused", 128, True), Variant("trellis2", "imma", "lut4", "fused", 8, True),
+              Variant("f32", "imma", "", "fused", 1, True)]
+    result += [Variant(codec, "imma", "", form, 128) for form, codec in zip(FORMS, ("int4g64", "trellis3", "int2g32"))]
+    for i, multiply in enumerate(("imma", "dp4a", "hmma")):
+        for j, (decode, codecs) in enumerate(DECODED.items()):
+            for k, (form, codec) in enumerate(zip(FORMS, codecs)):
+                variant = Variant(codec, multiply, decode, form, (8, 1)[(i + j + k) % 2])
+                if variant[:5] not in [v[:5] for v in result]:
+                    result.append(variant)
+    return result
+
+
 class GpuMutations(qlrtest.Case):
     def compile(self, directory, variant, output, mutation=None):
-        codec, multiply, decode, tokens = variant
-        chunks = ",".join(map(str, sorted({1, tokens})))
+        chunks = ",".join(map(str, sorted({1, variant.tokens})))
         return qlrtest.run("qlr", "compile", directory, "--target", "emulator:sm_86", "--chunks", chunks, "--splits", 2,
-                           "--multiply", multiply, *(["--decode", decode] if decode else []),
+                           "--form", variant.form, "--multiply", variant.multiply,
+                           *(["--decode", variant.decode] if variant.decode else []),
                            "--emulator-objects", directory, *(["--emulator-mutation", mutation] if mutation else []),
                            "-o", output).stderr
 
@@ -42,14 +70,14 @@ class GpuMutations(qlrtest.Case):
         dump = artifact.with_suffix(".f32")
         ids = ",".join(str(i * 7 % 100) for i in range(tokens + 1))
         done = qlrtest.run("qlr", "run", artifact, "--device", f"emulator:blocks=7,seed={seed}", "--prompt-ids", ids, "--temp", 0,
-                           "-n", 1, "--ctx-size", 256, "--prefill-chunk", tokens, "--threads", 1, "--dump-logits", dump,
+                           "-n", 0, "--ctx-size", 256, "--prefill-chunk", tokens, "--threads", 1, "--dump-logits", dump,
                            check=False, timeout=600)
         if done.returncode != 0:
             return None, done.stderr.strip().splitlines()[-1]
         return np.fromfile(dump, np.float32), ""
 
     def noticed(self, artifact, tokens, want):
-        """What notices that something is wrong with `artifact`, or nothing."""
+        """What notices that something is wrong with `artifact`, or None."""
         for seed in SEEDS:
             got, report = self.logits(artifact, tokens, seed)
             if got is None:
@@ -57,69 +85,75 @@ class GpuMutations(qlrtest.Case):
             # Faults that only other numbers betray have to move them visibly.
             if not np.linalg.norm(got - want) <= 1e-3 * np.linalg.norm(want):
                 return "other numbers"
-        return ""
+        return None
 
-    def kernels(self, artifact, tokens, everything):
-        """{name: what it computes} of the kernels that the plan of `tokens` runs: all, or some products of a layer."""
+    def kernels(self, artifact, variant):
+        """{name: what it computes} of the kernels that the plan of `variant` runs: all, or those of some products."""
         with open(artifact, "rb") as f:
             header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
         plan = json.loads(header["__metadata__"]["qlr.plan"])
+        # Stacked weights, bias, rotary embedding and append to the cache are in the first; the second is a plain product.
+        some = ("self_attn.q_proj", "mlp.down_proj") if variant.form == "fused" else ("mlp.down_proj",)
         found = {}
         for entry in plan["plans"]:
             # With --dump-logits those for all tokens are wanted.
-            runs = entry["tokens"] == tokens and (tokens == 1 or entry["logits"] == "all")
+            runs = entry["tokens"] == variant.tokens and (variant.tokens == 1 or entry["logits"] == "all")
             for step in entry["steps"] if runs else []:
                 source = step["source"].removeprefix("model.layers.0.") or "attention"
-                if everything or source.startswith(("self_attn.q_proj", "mlp.down_proj")):
+                if variant.every or source.startswith(some):
                     found[plan["kernels"][step["kernel"]]["name"]] = source
         return found
 
-    def check_variant(self, variant, everything):
-        """Rows (kind, variant, kernel, place, places, what noticed it) and the (kernel, kind) that nothing noticed."""
-        name = "-".join(str(v) for v in variant if v)
-        directory = self.tmp / name
+    def check_fault(self, directory, variant, kernel, kind, want):
+        """What noticed each of the places tried, or None; and how many places there are."""
+        mutant = directory / "mutant.qlr"
+        found, places = [], 1
+        while len(found) < min(places, MOST) and (FULL or not any(found)):
+            said = self.compile(directory, variant, mutant, f"{kernel}:{kind}:{len(found)}")
+            places = int(re.search(r"place \d+ of (\d+)", said).group(1))
+            if places:
+                found.append(self.noticed(mutant, variant.tokens, want))
+        return found, places
+
+    def check_variant(self, variant):
+        """[(kernel, kind, what noticed the places tried, places)]"""
+        directory = self.tmp / str(variant).replace(" ", "-")
         config = qlrformat.base_config(WIDTH, 384, 1, HEADS, 2, 128)
         layers = [f"model.layers.0.{s}" for s in qlrformat.layer_shapes(config)]
-        rank = 0 if variant[0] == "f32" else 16
-        qlrformat.RandomCheckpoint(config, {n: qlrformat.Module(variant[0], rank) for n in layers}, seed=3).write(directory)
-        clean, mutant = directory / "clean.qlr", directory / "mutant.qlr"
+        rank = 0 if variant.codec == "f32" else 16
+        qlrformat.RandomCheckpoint(config, {n: qlrformat.Module(variant.codec, rank) for n in layers}, seed=3).write(directory)
+        clean = directory / "clean.qlr"
         self.compile(directory, variant, clean)
-        want, report = self.logits(clean, variant[3], SEEDS[0])
-        self.assertIsNotNone(want, f"{name}: the kernels as shipped: {report}")
-        self.assertEqual(self.noticed(clean, variant[3], want), "", f"{name}: the kernels as shipped")
-        rows, missed = [], []
-        for kernel, source in self.kernels(clean, variant[3], everything).items():
+        want, report = self.logits(clean, variant.tokens, SEEDS[0])
+        self.assertIsNotNone(want, f"the kernels as shipped: {report}")
+        self.assertIsNone(self.noticed(clean, variant.tokens, want), "the kernels as shipped")
+        rows = []
+        for kernel, source in self.kernels(clean, variant).items():
             for kind in KINDS:
-                place, places, hits = 0, 1, 0
-                while place < min(places, MOST) and (FULL or not hits):
-                    said = self.compile(directory, variant, mutant, f"{kernel}:{kind}:{place}")
-                    places = int(re.search(r"place \d+ of (\d+)", said).group(1))
-                    if places == 0:
-                        break
-                    what = self.noticed(mutant, variant[3], want)
-                    rows.append((kind, name, source, place, places, what))
-                    hits += bool(what)
-                    place += 1
-                if places and not hits:
-                    missed.append((source, kind))
-        return rows, missed
+                found, places = self.check_fault(directory, variant, kernel, kind, want)
+                if places:
+                    rows.append((source, kind, found, places))
+        return rows
 
     def test_every_variant(self):
-        noticed, seen, jobs = collections.Counter(), set(), []
+        seen, table = set(), ["| variant | kernel | fault | places | unnoticed before | noticed by |", "|---|---|---|---:|---:|---|"]
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            for variant in VARIANTS:
-                # Kernels without compressed weights are the same in all variants.
-                jobs.append((variant, pool.submit(self.check_variant, variant, variant[3] not in seen)))
-                seen.add(variant[3])
-            for variant, job in jobs:
-                with self.subTest(variant=variant):
-                    rows, missed = job.result()
-                    for kind, name, source, place, places, what in rows:
-                        print(f"| {kind} | {name} | {source} | {place + 1} of {places} | {what[:90] or 'nothing'} |", flush=True)
-                        noticed[kind] += bool(what)
-                    self.assertEqual(missed, [])
-        for kind in KINDS:
-            self.assertGreater(noticed[kind], 0, f"no kernel has a place for {kind}")
+            for variant, job in [(v, pool.submit(self.check_variant, v)) for v in variants()]:
+                with self.subTest(str(variant)):
+                    rows = job.result()
+                    for source, kind, found, places in rows:
+                        hits = [what for what in found if what]
+                        before = found.index(hits[0]) if hits else len(found)
+                        # In the words of docs/emulator.md.
+                        what = re.sub("^'shfl.*", "wrong lanes", (hits or ["nothing"])[0].split(" at '")[0])
+                        table.append(f"| {variant} | {source} | {kind} | {places} | {before or ''} | {what} |")
+                        print(table[-1], flush=True)
+                        seen.add(kind)
+                    self.assertNotEqual(rows, [], "no kernel was tried")
+                    self.assertEqual([row[:2] for row in rows if not any(row[2])], [], "faults that nothing noticed")
+        self.assertEqual(seen, set(KINDS), "kinds that have a place in some kernel")
+        if "QLR_RESULTS" in os.environ:
+            pathlib.Path(os.environ["QLR_RESULTS"]).write_text("\n".join(table) + "\n")
 
 
 if __name__ == "__main__":
