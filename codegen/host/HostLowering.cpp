@@ -106,14 +106,19 @@ void registerHostPipelines() {
 }
 
 void buildHostToLlvmPipeline(OpPassManager &pm) {
-  // Upstream's canonicalizer folds the emitted constant index arithmetic before it reaches LLVM.
-  pm.addPass(createCanonicalizerPass());
-  pm.addPass(createCSEPass());
-  pm.addPass(createSCFToControlFlowPass());
-  pm.addPass(createConvertVectorToLLVMPass());
-  pm.addPass(createConvertMathToLLVMPass());
-  pm.addPass(createArithToLLVMConversionPass());
-  pm.addPass(createConvertControlFlowToLLVMPass());
+  // Kernel by kernel, so on all cores.
+  OpPassManager &kernels = pm.nest<LLVM::LLVMFuncOp>();
+  // Upstream's canonicalizer folds the emitted constant index arithmetic before it reaches LLVM. Blocks and arguments
+  // of regions have nothing to simplify, and looking for it takes most of its time.
+  GreedyRewriteConfig config;
+  config.setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
+  kernels.addPass(createCanonicalizerPass(config));
+  kernels.addPass(createCSEPass());
+  kernels.addPass(createSCFToControlFlowPass());
+  kernels.addPass(createConvertVectorToLLVMPass());
+  kernels.addPass(createConvertMathToLLVMPass());
+  kernels.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createConvertControlFlowToLLVMPass()); // takes nothing but a builtin module
   pm.addPass(createUBToLLVMConversionPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
 }

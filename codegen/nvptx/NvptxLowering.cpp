@@ -200,7 +200,11 @@ void registerNvptxPasses() {
 void buildNvptxToLlvmPipeline(OpPassManager &pm) {
   // Kernel by kernel, so on all cores.
   OpPassManager &kernels = pm.nest<gpu::GPUModuleOp>();
-  kernels.addPass(createCanonicalizerPass());
+  // Blocks and arguments of regions have nothing to simplify, and looking for it takes most of the canonicalizer's
+  // time.
+  GreedyRewriteConfig config;
+  config.setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
+  kernels.addPass(createCanonicalizerPass(config));
   kernels.addPass(createCSEPass());
   kernels.addPass(createSCFToControlFlowPass());
   kernels.addPass(createConvertMathToLLVMPass());
