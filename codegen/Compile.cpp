@@ -2,6 +2,7 @@
 #include "codegen/Compile.h"
 
 #include "codegen/Import.h"
+#include "codegen/PassOptions.h"
 #include "codegen/PlanBuilder.h"
 #include "codegen/WeightStream.h"
 #include "dialect/Qlr.h"
@@ -18,7 +19,6 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Parser/Parser.h"
-#include "mlir/Pass/PassManager.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Process.h"
@@ -62,7 +62,8 @@ OwningOpRef<ModuleOp> loadGraph(MLIRContext &context, const CompileOptions &opti
 /// Runs the passes to `stage`.
 void runPasses(ModuleOp module, const CompileOptions &options, const Target &target, llvm::StringRef stage) {
   PassManager passes(module.getContext());
-  (void)applyPassManagerCLOptions(passes);
+  if (failed(applyPassOptions(passes)))
+    fail({.found = "options that do not go together", .expected = "others, as said above"});
   std::string reproducer = (options.output == "-" ? options.model + "/qlr" : options.output) + ".reproducer.mlir";
   passes.enableCrashReproducerGeneration(reproducer);
   PlanOptions plan;

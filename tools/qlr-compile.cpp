@@ -53,6 +53,7 @@ int main(int argc, char **argv) {
   mlir::registerAsmPrinterCLOptions();
   mlir::registerMLIRContextCLOptions();
   mlir::registerPassManagerCLOptions();
+  mlir::registerDefaultTimingManagerCLOptions();
   cl::SetVersionPrinter([](llvm::raw_ostream &out) { out << "qlr " QLR_VERSION "\n"; });
   // LLVM's libraries bring hundreds of their own.
   cl::HideUnrelatedOptions(category);

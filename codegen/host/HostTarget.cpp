@@ -1,11 +1,11 @@
 // Drives host code generation; functions are compiled in parallel, their order in the object does not depend on it.
 #include "codegen/host/HostTarget.h"
 
+#include "codegen/PassOptions.h"
 #include "codegen/host/HostLowering.h"
 #include "codegen/host/HostObject.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "llvm/IR/LLVMContext.h"
@@ -22,7 +22,8 @@ namespace {
 
 LogicalResult lower(ModuleOp planned) {
   PassManager passes(planned.getContext());
-  (void)applyPassManagerCLOptions(passes);
+  if (failed(applyPassOptions(passes)))
+    return failure();
   passes.addPass(createLowerToHostPass());
   buildHostToLlvmPipeline(passes);
   if (failed(passes.run(planned)))

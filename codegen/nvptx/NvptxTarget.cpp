@@ -1,6 +1,7 @@
 // Drives GPU code generation; kernels become PTX in parallel, each in an LLVM context of its own.
 #include "codegen/nvptx/NvptxTarget.h"
 
+#include "codegen/PassOptions.h"
 #include "codegen/emulator/EmulatorObject.h"
 #include "codegen/nvptx/EmulatedKernels.h"
 #include "codegen/nvptx/NvptxLowering.h"
@@ -8,7 +9,6 @@
 #include "passes/Pipelines.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -25,7 +25,8 @@ namespace {
 
 LogicalResult lower(ModuleOp planned, const std::string &chip) {
   PassManager passes(planned.getContext());
-  (void)applyPassManagerCLOptions(passes);
+  if (failed(applyPassOptions(passes)))
+    return failure();
   passes.addPass(createLowerToNvptxPass({chip}));
   buildNvptxToLlvmPipeline(passes);
   if (failed(passes.run(planned)))
