@@ -13,7 +13,7 @@ void emitDp4a(GpuEmitter &e, const GpuMatrix &matrix, const GpuAct &act, Value f
               Value out) {
   constexpr int64_t kRows = 16, kThreads = 8; // of a tile; of a strip
   const int64_t mark = e.sharedMark(), parts = matrix.activationBits == 16 ? 2 : 1, tokens = act.tokens;
-  WarpExchange exchange(e, tokens, kRows * stripsOf(Multiply::Dp4a));
+  WarpExchange exchange(e, tokens, kRows * stripsOf(Multiply::Dp4a), out);
   Value stripInItem = e.shr(e.lane(), 3), thread = e.andi(e.lane(), kThreads - 1);
   Value strip = e.min(e.add(firstStrip, stripInItem), matrix.strips() - 1);
   Value codes = e.at(matrix.codes, e.zext64(strip), matrix.stripBytes());
@@ -73,7 +73,7 @@ void emitDp4a(GpuEmitter &e, const GpuMatrix &matrix, const GpuAct &act, Value f
       for (int64_t r = 0; r < kRows; ++r)
         e.store(sums[t * kRows + r], exchange.place(e.c32(t), e.add(e.mul(stripInItem, kRows), r)), 4);
   });
-  exchange.reduce(out);
+  exchange.reduce();
   e.sharedRelease(mark);
 }
 

@@ -10,6 +10,14 @@ namespace qlr {
 
 constexpr int64_t kWarp = 32;
 
+/// The most shared memory that a block can ask for, by compute capability times ten (CUDA C++ Programming Guide,
+/// "Technical Specifications per Compute Capability"). What is not known gets the least.
+constexpr int64_t maxSharedBytes(unsigned sm) {
+  return sm == 80 || sm == 87 ? 163 * 1024 : sm >= 90 && sm < 120 ? 227 * 1024 : 99 * 1024;
+}
+/// What every chip has: kernels keep to it where they have the choice, so that those for sm_80 run on sm_86.
+constexpr int64_t kCommonSharedBytes = 99 * 1024;
+
 /// The dynamic shared memory of a block: an external array without a size of its own, into which every kernel cuts its
 /// buffers. (gpu.dynamic_shared_memory would become one static byte in LLVM 22, overlapping static arrays.)
 constexpr const char *kSharedSymbol = "qlr_shared";

@@ -7,10 +7,20 @@
 namespace qlr {
 
 /// Shared memory [warps][tokens][rows] of f32: every warp writes its sums, then all are added in the order of warps.
+/// Where tables leave no room for that, the first warp's sums are in the result's own place.
 class WarpExchange {
 public:
-  WarpExchange(GpuEmitter &e, int64_t tokens, int64_t rows)
-      : e(e), tokens(tokens), rows(rows), memory(e.shared(e.warps() * tokens * rows * 4)) {}
+  /// `out`: shared f32 [tokens][rows], the last memory taken, where the result goes.
+  WarpExchange(GpuEmitter &e, int64_t tokens, int64_t rows, mlir::Value out)
+      : e(e), tokens(tokens), rows(rows), out(out) {
+    const int64_t bytes = tokens * rows * 4;
+    if (e.sharedMark() + e.warps() * bytes <= kCommonSharedBytes) {
+      memory = e.shared(e.warps() * bytes);
+    } else {
+      memory = out;
+      e.shared((e.warps() - 1) * bytes); // directly behind it
+    }
+  }
 
   /// Address of this warp's sum for (token, row); i32 values.
   mlir::Value place(mlir::Value token, mlir::Value row) {
@@ -18,8 +28,8 @@ public:
     return e.at(memory, index, 4);
   }
 
-  /// Adds all warps' sums into `out`, shared f32 [tokens][rows], and lets the block see them.
-  void reduce(mlir::Value out) {
+  /// Adds all warps' sums into the result and lets the block see it.
+  void reduce() {
     e.barrier();
     e.forThreads(tokens * rows, [&](mlir::Value i) {
       mlir::Value sum;
@@ -35,7 +45,7 @@ public:
 private:
   GpuEmitter &e;
   const int64_t tokens, rows;
-  mlir::Value memory;
+  mlir::Value out, memory;
 };
 
 } // namespace qlr

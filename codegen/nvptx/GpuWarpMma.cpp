@@ -154,10 +154,10 @@ private:
 void emitWarpMma(GpuEmitter &e, const GpuMatrix &matrix, const GpuAct &act, Value firstStrip, const BlockRange &range,
                  Multiply multiply, Value out) {
   const int64_t mark = e.sharedMark();
-  WarpExchange exchange(e, act.tokens, 16 * stripsOf(multiply));
+  WarpExchange exchange(e, act.tokens, 16 * stripsOf(multiply), out);
   WarpMma product(e, matrix, act, firstStrip, multiply);
   product.write(exchange, product.run(range));
-  exchange.reduce(out);
+  exchange.reduce();
   e.sharedRelease(mark);
 }
 

@@ -124,6 +124,9 @@ public:
       total += slot.items;
     LogicalResult status = success();
     sync.forItems(total, [&](Value item) { status = emitItem(e, sync, stages, item, 0, 0); });
+    if (e.sharedBytes() > maxSharedBytes(sm))
+      return kernel.emitOpError("takes ") << e.sharedBytes() << " bytes of shared memory a block, sm_" << sm << " has "
+                                          << maxSharedBytes(sm) << ": choose a way to decode with smaller tables";
     OpBuilder attributes(kernel.getContext());
     function->setAttr("qlr.items", attributes.getI64IntegerAttr(total));
     function->setAttr("qlr.threads", attributes.getI64IntegerAttr(kBlockThreads));

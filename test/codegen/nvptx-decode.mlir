@@ -5,10 +5,12 @@
 // RUN: sed 's/VARIANT/multiply = "dp4a"/; s/strips = 8/strips = 4/; s/items 4/items 8/' %s | qlr-opt --qlr-lower-to-nvptx | FileCheck %s --check-prefix=DP4A
 // RUN: sed 's/VARIANT/multiply = "dp4a"/' %s | not qlr-opt --qlr-lower-to-nvptx 2>&1 | FileCheck %s --check-prefix=STRIPS
 // RUN: sed 's/VARIANT/multiply = "wgmma"/' %s | not qlr-opt --qlr-lower-to-nvptx 2>&1 | FileCheck %s --check-prefix=UNKNOWN
+// RUN: sed 's/VARIANT/decode = "lut2x32"/; s/<1x/<128x/g' %s | not qlr-opt --qlr-lower-to-nvptx 2>&1 | FileCheck %s --check-prefix=SHARED
 // RUN: sed 's/VARIANT/decode = "alu"/' %s | not qlr-opt --qlr-lower-to-nvptx 2>&1 | FileCheck %s --check-prefix=ALU
 
 // STRIPS: error: 'qlr.stage' op has a variant that does not fit: dp4a takes 4 strips and at most 2 tokens
 // UNKNOWN: error: 'qlr.stage' op has no such way to multiply: wgmma
+// SHARED: error: 'qlr.kernel_def' op takes {{[0-9]+}} bytes of shared memory a block, sm_86 has 101376: choose a way to decode with smaller tables
 // ALU: error: 'qlr.stage' op asks for decoding alu, which trellis2 has not
 
 // 8 tiles of 64 weights a thread and round: 128 look-ups of four weights, 32 products of 16 rows x 32 columns.

@@ -139,7 +139,7 @@ class Cuda(qlrtest.Case):
     def test_gpu_check(self):
         bundle = self.tmp / "bundle.tar.gz"
         qlrtest.run(qlrtest.ROOT / "tools" / "gpu-check", "--pack", "--build", qlrtest.BUILD, "--targets", "sm_86", "--emulate",
-                    "--models", "trellis2-hmma-lut2 trellis2", "-o", bundle)
+                    "--models", "trellis2-hmma-lut2x32 trellis2", "-o", bundle)
         self.assertLess(bundle.stat().st_size, 60e6)
         with tarfile.open(bundle) as tar:
             tar.extractall(self.tmp)
@@ -148,11 +148,11 @@ class Cuda(qlrtest.Case):
         qlrtest.run(shutil.which(os.environ.get("CC", "cc")), "-shared", "-fPIC", "-O1", "-o", self.tmp / "read.so",
                     self.tmp / "read.c")
         artifacts = sorted(root.glob("*/*.qlr"))
-        self.assertEqual([a.name for a in artifacts], ["trellis2-hmma-lut2.qlr", "trellis2.qlr", "tiny.qlr"])
+        self.assertEqual([a.name for a in artifacts], ["trellis2-hmma-lut2x32.qlr", "trellis2.qlr", "tiny.qlr"])
         environment = self.environment(*artifacts, kernels=self.tmp / "read.so")
         done = qlrtest.run(root / "gpu-check", "--quick", "--bytes", 1000000, env=environment)
         self.assertNotIn("wrong: ", self.log.read_text())
-        for part in ("# Fake GPU", "Copy bandwidth", "| trellis2 |", "| trellis2-hmma-lut2 |", "## tiny (sm_86)", "lm_head", "Everything passed."):
+        for part in ("# Fake GPU", "Copy bandwidth", "| trellis2 |", "| trellis2-hmma-lut2x32 |", "## tiny (sm_86)", "lm_head", "Everything passed."):
             self.assertIn(part, done.stdout)
         self.assertEqual(done.stdout, (root / "results.md").read_text())
         result = json.loads((root / "results.json").read_text())
