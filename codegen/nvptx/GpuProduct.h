@@ -62,8 +62,7 @@ struct BlockRange {
 /// Sums over `range` of strips firstStrip ... (clamped to the last one; what rows beyond get is unspecified but
 /// readable) into `out`: shared f32 [tokens][16 * strips], visible to the whole block on return. Scales of activations
 /// are applied, those of groups too; row scales and the codec's unit are not.
-/// All threads of the block take part. `out` is productBytes() long and the last
-/// shared memory taken.
+/// All threads of the block take part. `out` is productBytes() long and the last shared memory taken.
 void emitProduct(GpuEmitter &e, const GpuMatrix &matrix, const GpuAct &act, mlir::Value firstStrip,
                  const BlockRange &range, const GpuVariant &variant, mlir::Value out);
 
