@@ -7,11 +7,16 @@ using namespace mlir;
 
 namespace qlr {
 
+constexpr int64_t kChunk = 32; // column tiles at a time: 32 x 4 columns of 128 rows are 16 KB
+
+int64_t expandBytes(const GpuMatrix &matrix, int64_t strips) {
+  return std::min(kChunk, matrix.columnTiles()) * 16 * strips * 4;
+}
+
 void emitExpand(GpuEmitter &e, const GpuMatrix &matrix, Value firstStrip, int64_t strips, int64_t tokens,
                 llvm::function_ref<Value(Value)> tOf, int64_t tStride, Value y) {
-  constexpr int64_t kChunk = 32; // column tiles at a time: 32 x 4 columns of 128 rows are 16 KB
   const int64_t rows = 16 * strips, columnTiles = matrix.columnTiles(), mark = e.sharedMark();
-  Value decoded = e.shared(std::min(kChunk, columnTiles) * rows * 4); // [tile][row] of int8 x 4
+  Value decoded = e.shared(expandBytes(matrix, strips)); // [tile][row] of int8 x 4
   for (int64_t first = 0; first < columnTiles; first += kChunk) {
     const int64_t tiles = std::min(kChunk, columnTiles - first);
     e.forThreads(strips * tiles, [&](Value i) {

@@ -86,6 +86,9 @@ int64_t blockMmaBytes(const GpuMatrix &matrix, int64_t tokens);
 void emitExpand(GpuEmitter &e, const GpuMatrix &matrix, mlir::Value firstStrip, int64_t strips, int64_t tokens,
                 llvm::function_ref<mlir::Value(mlir::Value strip)> tOf, int64_t tStride, mlir::Value y);
 
+/// Bytes of shared memory that emitExpand takes.
+int64_t expandBytes(const GpuMatrix &matrix, int64_t strips);
+
 /// Plain rows of bf16 or f32 times f32 activations, `strips` strips from `firstStrip`: `weights` rows x columns without
 /// padding, `x` f32 with `xStride` floats from token to token. Into `out`: shared f32 [tokens][16 * strips].
 void emitFloatProduct(GpuEmitter &e, mlir::Type element, mlir::Value weights, int64_t rows, int64_t columns,

@@ -92,7 +92,8 @@ private:
   mlir::FailureOr<int64_t> resultBytes(const Strips &strips);
   mlir::FailureOr<GpuMatrix> rootMatrix(const Strips &strips);
   mlir::LogicalResult emitRoot(const Strips &strips, mlir::Value firstStrip, mlir::Value split, mlir::Value out);
-  mlir::LogicalResult emitEpilogue(const Strips &strips, mlir::Value firstStrip, mlir::Value out);
+  /// `out`: the sums, which end at `resultEnd` of the block's shared memory.
+  mlir::LogicalResult emitEpilogue(const Strips &strips, mlir::Value firstStrip, mlir::Value out, int64_t resultEnd);
 
   GpuEmitter &e;
   StageOp stage;

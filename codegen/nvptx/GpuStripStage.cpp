@@ -159,11 +159,12 @@ LogicalResult GpuStage::emitStrips(Value item) {
   if (failed(outBytes))
     return failure();
   Value out = e.shared(*outBytes);
+  const int64_t resultEnd = e.sharedMark() - *outBytes + elements * 4;
   if (strips.root && failed(emitRoot(strips, firstStrip, split, out)))
     return failure();
   LogicalResult status = success();
   if (splits == 1) {
-    status = emitEpilogue(strips, firstStrip, out);
+    status = emitEpilogue(strips, firstStrip, out, resultEnd);
   } else {
     // [strip group][split][token][row]; whoever comes last adds them in the order of the splits.
     Value parts = e.at(sync.partialMemory(), e.zext64(group), splits * elements * 4);
@@ -179,14 +180,14 @@ LogicalResult GpuStage::emitStrips(Value item) {
         e.store(sum, e.at(out, i, 4), 4);
       });
       e.barrier();
-      status = emitEpilogue(strips, firstStrip, out);
+      status = emitEpilogue(strips, firstStrip, out, resultEnd);
     });
   }
   e.sharedRelease(mark);
   return status;
 }
 
-LogicalResult GpuStage::emitEpilogue(const Strips &strips, Value firstStrip, Value out) {
+LogicalResult GpuStage::emitEpilogue(const Strips &strips, Value firstStrip, Value out, int64_t resultEnd) {
   const int64_t rows = strips.itemRows(), elements = strips.tokens * rows;
   LogicalResult status = success();
   // Calls `body` with (token, column, place in out) for the elements that exist.
@@ -224,6 +225,10 @@ LogicalResult GpuStage::emitEpilogue(const Strips &strips, Value firstStrip, Val
     FailureOr<GpuMatrix> left = matrix(expand.getWeight(), "l.codes", TileForm::Bytes, "");
     if (failed(left))
       return failure();
+    // Operands of the product went through the memory behind the result, which is free again: taken where tables and
+    // operands leave no other.
+    if (e.sharedMark() + expandBytes(*left, strips.variant.strips) > kCommonSharedBytes)
+      e.sharedRelease(resultEnd);
     // Every part of a stacked weight reads its own columns of t.
     const int64_t partColumns = type.projectedColumns() / type.numParts();
     auto tOf = [&](Value strip) {

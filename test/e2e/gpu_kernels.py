@@ -82,11 +82,11 @@ class GpuKernels(qlrtest.Case):
                     "--ctx-size", 256, "--threads", 1, "--prefill-chunk", chunk, "--dump-logits", dump, *options)
         return np.fromfile(dump, np.float32)
 
-    def measure(self, c):
+    def measure(self, c, ranks=kernels.RANKS):
         seed, width = 1 + sum(map(ord, c["codec"])), c["width"]
         name = "-".join(str(v) for v in c.values())
         directory = self.tmp / name
-        kernels.probe(directory, c["codec"], seed, width, HEADS[width])
+        kernels.probe(directory, c["codec"], seed, width, HEADS[width], ranks)
         artifact = directory / "m.qlr"
         qlrtest.run("qlr", "compile", directory, "--target", f"emulator:{c['chip']}", "--cache", "f32", "--chunks", "1,2,8,128",
                     "--form", c["form"], "--multiply", c["multiply"], *(["--decode", c["decode"]] if c["decode"] else []),
@@ -102,6 +102,17 @@ class GpuKernels(qlrtest.Case):
                 again = self.logits(artifact, ids[:tokens], chunk, "--device", "emulator:blocks=7,seed=5")[:tokens * want.shape[1]]
                 repeated &= bool(np.array_equal(got, again))
         return errors, repeated
+
+    def test_high_rank(self):
+        """The low-rank branch and 128 tokens' operands share what an sm_86 has for a block."""
+        self.objects = self.tmp
+        for codec in ("int4", "trellis4w8"):
+            with self.subTest(codec=codec):
+                c = dict(codec=codec, multiply="imma", decode="" if codec == "int4" else "lut2", form="fused", splits=2, width=256,
+                         chip="sm_86")
+                errors, repeated = self.measure(c, ranks=(128, 0, 128))
+                self.assertLessEqual(max(errors.values()), kernels.BOUND[16])
+                self.assertTrue(repeated, "another order of blocks gives other bits")
 
     def test_against_fp64(self):
         if os.environ.get("QLR_FULL"):

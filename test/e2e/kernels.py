@@ -31,10 +31,10 @@ TOKENS = 137  # one chunk of 128, of 8 and of 1
 BYTES = ["--target", "host", "--cache", "f32"]
 
 
-def probe(directory, codec, seed, width=WIDTH, heads=HEADS):
+def probe(directory, codec, seed, width=WIDTH, heads=HEADS, ranks=RANKS):
     config = qlrformat.base_config(width, 16, 1, heads, heads, width)
     layer = "model.layers.0."
-    ranks = (0, 0, 0) if qlrformat.Codec(codec).is_float else RANKS
+    ranks = (0, 0, 0) if qlrformat.Codec(codec).is_float else ranks
     chain = (layer + "self_attn.v_proj", layer + "self_attn.o_proj", "lm_head")
     compressed = {name: qlrformat.Module(codec, rank) for name, rank in zip(chain, ranks)}
     overrides = {layer + f"mlp.{p}_proj": np.zeros((16, width)) for p in ("gate", "up")}
